@@ -1,0 +1,52 @@
+// What a backend gives: kernels compiled for one device. One folder a backend.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "jit/kernel/kir.h"
+
+namespace plait {
+
+// The first bad index of a launch; `site` is -1 while there is none. Filled by at most one writer
+// (compare and swap on site).
+struct ErrorRecord {
+  int64_t site = -1;
+  int64_t position = 0;
+  int64_t value = 0;
+};
+
+// What a phase needs to run some of its iterations on one thread.
+struct PhaseArguments {
+  void* const* buffers;     // parameters, then workspaces, in the kernel's order
+  const int64_t* sizes;     // the kernel's symbols
+  int64_t begin, end;       // iterations of the phase
+  void* local;              // local_bytes() bytes, 64-byte aligned, of this thread
+  ErrorRecord* error;
+};
+
+class CompiledKernel {
+ public:
+  virtual ~CompiledKernel() = default;
+  virtual void run(size_t phase, const PhaseArguments& arguments) const = 0;
+  // Scratch one thread needs, for the given sizes.
+  virtual size_t local_bytes(const int64_t* sizes) const = 0;
+  // "llvm", "asm", …: the text of a stage, for dumps; UserError names the stages there are.
+  virtual std::string source(std::string_view stage) const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* name() const = 0;
+  // Thread safe. The kernel must have passed verify().
+  virtual std::shared_ptr<CompiledKernel> compile(const kernel::Kernel& kernel) = 0;
+};
+
+// jit/interp: the definition of kernel IR; counts bytes (byte_counts.h). Never optimised.
+std::unique_ptr<Backend> make_interpreter_backend();
+// jit/llvm: native code for this machine, or for `cpu` (an LLVM CPU name such as
+// "x86-64-v3") to inspect code that may not run here.
+std::unique_ptr<Backend> make_llvm_backend(const std::string& cpu = "");
+
+}  // namespace plait

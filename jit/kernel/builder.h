@@ -1,0 +1,50 @@
+// Appends instructions to a kernel. Used by lower/ and by tests.
+#pragma once
+
+#include <functional>
+#include <map>
+
+#include "jit/kernel/kir.h"
+
+namespace plait::kernel {
+
+class Builder {
+ public:
+  explicit Builder(Kernel& kernel) : kernel_(kernel) {}
+
+  Kernel& kernel() { return kernel_; }
+  uint32_t new_variable() { return kernel_.next_variable++; }
+  BufferId add_buffer(Buffer buffer);
+
+  // Where instructions go. `phase`, `loop`, `when` run `body` with the insertion point inside.
+  void phase(Expr extent, const std::function<void(Expr variable)>& body);
+  void loop(LoopKind kind, Expr extent, const std::function<void(Expr variable)>& body);
+  void when(ValueId condition, const std::function<void()>& body);
+
+  ValueId constant(Scalar value);
+  ValueId constant(DType dtype, double value) { return constant(Scalar(dtype, value)); }
+  ValueId index(Expr e);                       // i64
+  ValueId unary(Op op, ValueId a);
+  ValueId binary(Op op, ValueId a, ValueId b);  // comparisons give bool
+  ValueId fma(ValueId a, ValueId b, ValueId c);
+  ValueId select(ValueId condition, ValueId yes, ValueId no);
+  ValueId cast(DType dtype, ValueId a);        // a itself if it has the dtype
+  ValueId bitcast(DType dtype, ValueId a);
+  ValueId load(BufferId buffer, Expr index);
+  void store(BufferId buffer, Expr index, ValueId value);
+  void transpose(BufferId buffer);
+  Expr bind(ValueId value, Expr extent);
+  void report(ValueId condition, ValueId bad, uint32_t site, Expr position);
+
+  // Shorthands.
+  ValueId add(ValueId a, ValueId b) { return binary(Op::add, a, b); }
+  ValueId sub(ValueId a, ValueId b) { return binary(Op::sub, a, b); }
+  ValueId mul(ValueId a, ValueId b) { return binary(Op::mul, a, b); }
+
+ private:
+  ValueId append(Instruction instruction, DType type);
+  Kernel& kernel_;
+  std::vector<Block*> blocks_;  // the insertion point is the last
+};
+
+}  // namespace plait::kernel
