@@ -170,7 +170,7 @@ class Execution {
         const auto below = static_cast<size_t>(row * n + column);
         const auto above = static_cast<size_t>(column * n + row);
         std::swap(scratch.values[below], scratch.values[above]);
-        std::swap(scratch.defined[below], scratch.defined[above]);
+        std::vector<bool>::swap(scratch.defined[below], scratch.defined[above]);
       }
     }
   }
