@@ -45,6 +45,16 @@ size_t Emitter::innermost_loop() const {
   return 0;
 }
 
+namespace {
+
+// Whether a term has a negative coefficient.
+bool is_negative(Expr term) {
+  Expr coefficient = term.kind() == ExprKind::mul ? term.operands()[0] : term;
+  return coefficient.constant().value_or(0) < 0;
+}
+
+}  // namespace
+
 llvm::Value* Emitter::scalar_index(Expr e) {
   if (auto constant = e.constant()) return b_.getInt64(*constant);
   size_t depth = depth_of(e);
@@ -73,20 +83,8 @@ llvm::Value* Emitter::build_index(Expr e, size_t depth) {
     }
     case ExprKind::element:
       PLAIT_UNREACHABLE("{}: tensor element in a kernel index: {}", kernel_.name, to_string(e));
-    case ExprKind::add: {
-      Expr outer = 0, inner = 0;
-      llvm::Value* total = nullptr;
-      for (Expr term : terms_of(e)) {
-        if (depth_of(term) < depth) {
-          outer = outer + term;
-          continue;
-        }
-        llvm::Value* value = scalar_index(term);
-        total = total ? b_.CreateNSWAdd(total, value) : value;
-      }
-      PLAIT_INTERNAL_CHECK(total, "sum {} has no term of its own depth", to_string(e));
-      return outer.is_constant(0) ? total : b_.CreateNSWAdd(total, scalar_index(outer));
-    }
+    case ExprKind::add:
+      return build_sum(e, depth);
     case ExprKind::mul:
       return build_product(e, depth);
     case ExprKind::floor_div:
@@ -106,6 +104,26 @@ llvm::Value* Emitter::build_index(Expr e, size_t depth) {
   PLAIT_UNREACHABLE("expression kind {}", static_cast<int>(e.kind()));
 }
 
+llvm::Value* Emitter::build_sum(Expr e, size_t depth) {
+  Expr outer = 0;
+  std::vector<Expr> added, subtracted;
+  for (Expr term : terms_of(e)) {
+    if (depth_of(term) < depth) outer = outer + term;
+    else if (is_negative(term)) subtracted.push_back(-term);
+    else added.push_back(term);
+  }
+  llvm::Value* total = outer.is_constant(0) ? nullptr : scalar_index(outer);
+  for (Expr term : added) {
+    llvm::Value* value = scalar_index(term);
+    total = total ? b_.CreateNSWAdd(total, value) : value;
+  }
+  for (Expr term : subtracted) {
+    llvm::Value* value = scalar_index(term);
+    total = total ? b_.CreateNSWSub(total, value) : b_.CreateNSWNeg(value);
+  }
+  return total;
+}
+
 llvm::Value* Emitter::build_product(Expr e, size_t depth) {
   Expr outer = 1;
   std::vector<Expr> inner;
@@ -115,6 +133,7 @@ llvm::Value* Emitter::build_product(Expr e, size_t depth) {
   }
   Frame& frame = frames_[depth];
   // In the innermost loop a multiple of the counter is a second counter.
+  if (is_negative(e)) return b_.CreateNSWNeg(scalar_index(-e));
   if (inner.size() == 1 && frame.counter && depth == innermost_loop() &&
       inner[0].kind() == ExprKind::variable && inner[0].id() == frame.variable)
     return induction(frame, outer);

@@ -104,6 +104,7 @@ class Emitter {
   }
   llvm::Value* scalar_index(Expr e);
   llvm::Value* build_index(Expr e, size_t depth);
+  llvm::Value* build_sum(Expr e, size_t depth);
   llvm::Value* build_product(Expr e, size_t depth);
   llvm::Value* induction(Frame& frame, Expr coefficient);
   bool fits_i32(Expr e) const;
