@@ -18,10 +18,10 @@ struct ErrorRecord {
 
 // What a phase needs to run some of its iterations on one thread.
 struct PhaseArguments {
-  void* const* buffers;     // parameters, then workspaces, in the kernel's order
-  const int64_t* sizes;     // the kernel's symbols
-  int64_t begin, end;       // iterations of the phase
-  void* local;              // local_bytes() bytes, 64-byte aligned, of this thread
+  void* const* buffers;  // parameters, then workspaces, in the kernel's order
+  const int64_t* sizes;  // the kernel's symbols
+  int64_t begin, end;    // iterations of the phase
+  void* local;           // local_bytes() bytes, 64-byte aligned, of this thread
   ErrorRecord* error;
 };
 

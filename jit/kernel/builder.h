@@ -23,12 +23,12 @@ class Builder {
 
   ValueId constant(Scalar value);
   ValueId constant(DType dtype, double value) { return constant(Scalar(dtype, value)); }
-  ValueId index(Expr e);                       // i64
+  ValueId index(Expr e);  // i64
   ValueId unary(Op op, ValueId a);
   ValueId binary(Op op, ValueId a, ValueId b);  // comparisons give bool
   ValueId fma(ValueId a, ValueId b, ValueId c);
   ValueId select(ValueId condition, ValueId yes, ValueId no);
-  ValueId cast(DType dtype, ValueId a);        // a itself if it has the dtype
+  ValueId cast(DType dtype, ValueId a);  // a itself if it has the dtype
   ValueId bitcast(DType dtype, ValueId a);
   ValueId load(BufferId buffer, Expr index);
   void store(BufferId buffer, Expr index, ValueId value);
