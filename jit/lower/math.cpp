@@ -124,6 +124,7 @@ ValueId emit_binary(Builder& builder, BinaryOp op, ValueId a, ValueId b) {
   check_compute_type(name_of(op), x.dtype());
   PLAIT_INTERNAL_CHECK(x.dtype() == y.dtype(), "{} of {} and {}", name_of(op),
                        dtype_name(x.dtype()), dtype_name(y.dtype()));
+  const bool is_boolean = x.dtype() == DType::boolean;
   auto node = [&](Op primitive) { return builder.binary(primitive, a, b); };
   switch (op) {
     case BinaryOp::add:
@@ -137,9 +138,9 @@ ValueId emit_binary(Builder& builder, BinaryOp op, ValueId a, ValueId b) {
     case BinaryOp::mod:
       return node(Op::mod);
     case BinaryOp::maximum:
-      return node(Op::maximum);
+      return node(is_boolean ? Op::bit_or : Op::maximum);
     case BinaryOp::minimum:
-      return node(Op::minimum);
+      return node(is_boolean ? Op::bit_and : Op::minimum);
     case BinaryOp::eq:
       return node(Op::eq);
     case BinaryOp::ne:

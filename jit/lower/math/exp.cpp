@@ -51,8 +51,8 @@ Number power_of_two(Number exponent, DType dtype) {
   return (exponent << (dtype == DType::f64 ? 52 : 23)).bitcast(dtype);
 }
 
-// tanh by its continued fraction x/(1 + z/(3 + z/(5 + …))), z = x^2, cut after z/15 (Lambert 1768;
-// error below 2^-57 for |x| <= 0.625): numerator minus denominator over z, and denominator.
+// tanh by its continued fraction x/(1 + z/(3 + z/(5 + ...))), z = x^2, cut after z/15 (Lambert
+// 1768; error below 2^-57 for |x| <= 0.625): (numerator - denominator) / z, and the denominator.
 constexpr double kTanhNumerator[] = {-675675, -45045, -594, -1};
 constexpr double kTanhDenominator[] = {2027025, 945945, 51975, 630, 1};
 

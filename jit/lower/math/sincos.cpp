@@ -72,8 +72,8 @@ constexpr double kWordsF64[] = {
 constexpr int kWindow = 5;
 constexpr double kWordScales[kWindow] = {1, 0x1p-53, 0x1p-106, 0x1p-159, 0x1p-212};
 
-// Words first … first + 4 of kWordsF64 for first = `first`, an integer in [0, 18] as f64: a barrel
-// shifter of selects.
+// Words first to first + 4 of kWordsF64, by a barrel shifter of selects; `first` is an integer in
+// [0, 18] as f64.
 std::vector<Number> window_of_words(Number first) {
   std::vector<Number> words;
   for (double word : kWordsF64) words.push_back(first.like(word));
