@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "core/graph/text.h"
 #include "core/rules/infer.h"
 

@@ -1,0 +1,78 @@
+// The tensor handle: what users hold. A value in a graph that grows as operations are called.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/graph/graph.h"
+#include "core/slot.h"
+
+namespace plait {
+
+class Tensor {
+ public:
+  Tensor() = default;  // no value; using it in an op is a UserError
+  Tensor(std::shared_ptr<Graph> graph, Value value) : graph_(std::move(graph)), value_(value) {}
+
+  bool defined() const { return graph_ != nullptr; }
+  const std::shared_ptr<Graph>& graph() const { return graph_; }
+  Value value() const { return value_; }
+  const Type& type() const { return graph_->type(value_); }
+  DType dtype() const { return type().dtype; }
+  const Shape& shape() const { return type().shape; }
+  int64_t rank() const { return static_cast<int64_t>(type().rank()); }
+  Expr size(int64_t dim) const;  // negative counts from the end; UserError names rank and dim
+
+ private:
+  std::shared_ptr<Graph> graph_;
+  Value value_ = kNoValue;
+};
+
+// The graph this thread's sources (inputs, constants, parameters) go to. Ops add to the graph of
+// their operands; operands of different graphs are merged into this one.
+std::shared_ptr<Graph> current_graph();
+// Starts a new one; handles keep the old one alive.
+void reset_current_graph();
+
+// An operand that may be a plain number: the number takes the dtype of the tensor beside it
+// (dtype.h, promote_scalar).
+class Operand {
+ public:
+  Operand(Tensor tensor) : value_(std::move(tensor)) {}     // NOLINT
+  Operand(double number) : value_(number) {}                // NOLINT
+  Operand(int64_t number) : value_(number) {}               // NOLINT
+  Operand(int number) : value_(static_cast<int64_t>(number)) {}  // NOLINT
+  Operand(bool flag) : value_(flag) {}                      // NOLINT
+  bool is_tensor() const { return std::holds_alternative<Tensor>(value_); }
+  const Tensor& tensor() const { return std::get<Tensor>(value_); }
+  Scalar number() const;  // as i64, f64 or bool
+
+ private:
+  std::variant<Tensor, double, int64_t, bool> value_;
+};
+
+// Sources.
+Tensor input(const std::string& name, DType dtype, Shape shape);
+Tensor parameter(std::shared_ptr<Slot> slot);
+Tensor constant(const Array& array);  // copies the elements into the graph
+
+// What an op's composition begins with: it names the op for errors and for the scope path.
+class OpScope {
+ public:
+  explicit OpScope(std::string_view name) : name_(name), scope_(name) {}
+
+ private:
+  OpName name_;
+  Scope scope_;
+};
+
+Tensor operator+(const Operand& a, const Operand& b);
+Tensor operator-(const Operand& a, const Operand& b);
+Tensor operator*(const Operand& a, const Operand& b);
+Tensor operator/(const Operand& a, const Operand& b);
+Tensor operator-(const Tensor& a);
+
+}  // namespace plait
