@@ -22,8 +22,8 @@ int64_t normalize_axis(int64_t axis, const Tensor& x);
 std::vector<int64_t> normalize_axes(const std::optional<std::vector<int64_t>>& axes,
                                     const Tensor& x);
 
-// numpy's rules: axes align at the end, an axis of size 1 stretches. A symbol never broadcasts as 1.
-// UserError with both shapes, the axis and the two sizes.
+// numpy's rules: axes align at the end, an axis of size 1 stretches. A symbol never broadcasts
+// as 1. UserError with both shapes, the axis and the two sizes.
 Shape broadcast_shapes(const Shape& a, const Shape& b, const Tensor& left, const Tensor& right);
 Tensor broadcast_to_shape(const Tensor& x, const Shape& shape);
 

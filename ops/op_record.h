@@ -32,7 +32,8 @@ struct OpRecord {
   // PyTorch's names and order: "softmax(Tensor input, int dim, *, DType? dtype=None) -> Tensor".
   // Returns are `Tensor`, `Tensor[]` (a list of any length) or `(Tensor, Tensor)`.
   std::string_view signature;
-  std::string_view doc;  // Markdown: what it computes, shapes, dtypes, errors, source of the formula
+  std::string_view
+      doc;  // Markdown: what it computes, shapes, dtypes, errors, source of the formula
   std::vector<Tensor> (*composition)(std::span<const Argument>);  // arguments in order, all given
   // A Python expression over numpy (np), scipy.special (sp) and the argument names.
   std::string_view oracle;

@@ -41,11 +41,11 @@ void reset_current_graph();
 // (dtype.h, promote_scalar).
 class Operand {
  public:
-  Operand(Tensor tensor) : value_(std::move(tensor)) {}     // NOLINT
-  Operand(double number) : value_(number) {}                // NOLINT
-  Operand(int64_t number) : value_(number) {}               // NOLINT
+  Operand(Tensor tensor) : value_(std::move(tensor)) {}          // NOLINT
+  Operand(double number) : value_(number) {}                     // NOLINT
+  Operand(int64_t number) : value_(number) {}                    // NOLINT
   Operand(int number) : value_(static_cast<int64_t>(number)) {}  // NOLINT
-  Operand(bool flag) : value_(flag) {}                      // NOLINT
+  Operand(bool flag) : value_(flag) {}                           // NOLINT
   bool is_tensor() const { return std::holds_alternative<Tensor>(value_); }
   const Tensor& tensor() const { return std::get<Tensor>(value_); }
   Scalar number() const;  // as i64, f64 or bool
