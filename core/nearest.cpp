@@ -64,7 +64,9 @@ std::string nearest_names(std::string_view name, std::span<const std::string_vie
   });
   std::vector<std::string_view> names;
   for (const Candidate& candidate : near) {
-    if (names.size() < kMaxShown) names.push_back(candidate.name);
+    // One that is much farther than the best is noise.
+    const bool close = candidate.distance <= 2 * near.front().distance;
+    if (close && names.size() < kMaxShown) names.push_back(candidate.name);
   }
   if (!names.empty()) return fmt::format("did you mean {}?", quoted(names, " or "));
   names.assign(known.begin(), known.end());
