@@ -1,4 +1,4 @@
-# Shared by setup.sh, test.sh and demo.sh; sourced, not run. Leaves the shell in the checkout's root.
+# Shared by setup.sh, test.sh and demo.sh; sourced, not run. Leaves the shell in the root folder.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"

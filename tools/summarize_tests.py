@@ -13,7 +13,9 @@ import sys
 import xml.etree.ElementTree
 
 CATCH_PASSED = re.compile(r"^All tests passed \(.* in (\d+) test cases?\)$", re.MULTILINE)
-CATCH_FAILED = re.compile(r"^test cases: *(\d+) \|(?: *(\d+) passed \|)? *(\d+) failed", re.MULTILINE)
+CATCH_FAILED = re.compile(
+    r"^test cases: *(\d+) \|(?: *(\d+) passed \|)? *(\d+) failed", re.MULTILINE
+)
 CATCH_SKIPPED = re.compile(r"^\[skipped\] (.*)$", re.MULTILINE)
 
 
@@ -34,7 +36,7 @@ class Counts:
 
 
 def catch_counts(output: str, ok: bool) -> Counts:
-    """Of one Catch2 executable. One that ended without a closing line (a crash) counts as failed."""
+    """Of one Catch2 executable; one without a closing line (it crashed) counts as a failure."""
     skipped = CATCH_SKIPPED.findall(output)
     if match := CATCH_PASSED.search(output):
         return Counts(int(match[1]) - len(skipped), 0 if ok else 1, len(skipped), reasons=skipped)

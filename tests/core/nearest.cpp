@@ -18,7 +18,6 @@ TEST_CASE("edit distance") {
 
 TEST_CASE("nearest names") {
   const std::vector<std::string_view> known = {"softmax", "softmin", "relu", "matmul"};
-  CHECK(nearest_names("softma", known) == "did you mean 'softmax'?");
   CHECK(nearest_names("softmx", known) == "did you mean 'softmax' or 'softmin'?");
   CHECK(nearest_names("SoftMax", known) == "did you mean 'softmax'?");
   CHECK(nearest_names("matmull", known) == "did you mean 'matmul'?");
