@@ -9,9 +9,9 @@
 #include "tests/support/temporary_folder.h"
 
 using namespace plait;
+using Catch::Contains;
 using testing::array_of;
 using testing::values_of;
-using Catch::Contains;
 
 namespace {
 
@@ -44,8 +44,8 @@ TEST_CASE("a checkpoint gives back every slot and the metadata") {
 TEST_CASE("a checkpoint that does not fit sets nothing and names all that is wrong") {
   const TemporaryFolder folder;
   const auto path = folder / "c.safetensors";
-  save_checkpoint(path, std::vector{named("a", f32({1, 2})), named("b", f32({3})),
-                                    named("extra", f32({4}))});
+  save_checkpoint(
+      path, std::vector{named("a", f32({1, 2})), named("b", f32({3})), named("extra", f32({4}))});
   const std::vector<NamedSlot> slots = {named("a", f32({0, 0, 0})), named("b", f32({0})),
                                         named("c", f32({0}))};
   const std::string text = error_text<UserError>([&] { load_checkpoint(path, slots); });
@@ -61,8 +61,9 @@ TEST_CASE("a checkpoint that does not fit sets nothing and names all that is wro
   CHECK(part[0].slot->value().item() == 3);
 
   const std::vector<NamedSlot> other = {named("b", array_of(DType::f64, {1}, {0}))};
-  CHECK_THAT(error_text<UserError>([&] { load_checkpoint(path, other, {.ignore_unexpected = true}); }),
-             Contains("'b' is f32[1] in the file, f64[1] here"));
+  CHECK_THAT(
+      error_text<UserError>([&] { load_checkpoint(path, other, {.ignore_unexpected = true}); }),
+      Contains("'b' is f32[1] in the file, f64[1] here"));
 }
 
 TEST_CASE("long lists of names are cut") {

@@ -13,10 +13,10 @@
 
 using namespace plait;
 using Catch::Contains;
-using testing::array_of;
-using testing::values_of;
 using models::GPT;
 using models::GPTConfig;
+using testing::array_of;
+using testing::values_of;
 
 namespace {
 
@@ -87,8 +87,7 @@ TEST_CASE("the GPT checks shapes where it is called") {
 }
 
 TEST_CASE("losses of the reference's first steps") {
-  const auto reference =
-      nlohmann::json::parse(std::ifstream(kReference + "reference.json"));
+  const auto reference = nlohmann::json::parse(std::ifstream(kReference + "reference.json"));
   GPT model(kReferenceConfig);
   load_checkpoint(kReference + "initial.safetensors", model.state());
   optim::AdamW optimizer(model.parameters(), {.lr = 1e-3,

@@ -64,7 +64,8 @@ TEST_CASE("empty and single draws, and bad arguments") {
   CHECK(nn::init::uniform({}, 2, 2).item() == 2);
   CHECK_THAT(error_text<UserError>([] { nn::init::uniform({1}, 2, 1); }),
              Catch::Contains("got low: 2, high: 1"));
-  CHECK_THAT(error_text<UserError>([] { nn::init::normal({1}, 0, -1); }), Catch::Contains("got -1"));
+  CHECK_THAT(error_text<UserError>([] { nn::init::normal({1}, 0, -1); }),
+             Catch::Contains("got -1"));
 }
 
 TEST_CASE("Linear starts in ±1/sqrt(in_features)") {

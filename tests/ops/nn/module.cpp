@@ -60,9 +60,8 @@ TEST_CASE("slots have dotted paths in registration order") {
   Net net;
   CHECK(names(net.named_parameters()) ==
         std::vector<std::string>{"h.0.ln.weight", "h.0.ln.bias", "h.0.fc1.weight", "h.0.fc1.bias",
-                                 "h.0.fc2.weight", "h.1.ln.weight", "h.1.ln.bias",
-                                 "h.1.fc1.weight", "h.1.fc1.bias", "h.1.fc2.weight", "head.weight",
-                                 "head.bias"});
+                                 "h.0.fc2.weight", "h.1.ln.weight", "h.1.ln.bias", "h.1.fc1.weight",
+                                 "h.1.fc1.bias", "h.1.fc2.weight", "head.weight", "head.bias"});
   CHECK(names(net.named_buffers()) == std::vector<std::string>{"h.0.scale", "h.1.scale"});
   CHECK(net.state().size() == 14);
   CHECK(net.parameters().size() == 12);
@@ -136,8 +135,7 @@ TEST_CASE("layers compute what their doc says") {
   linear.bias()->set(array_of(DType::f32, {2}, {10, 20}));
   const Tensor y = linear(norm(table(input("i", DType::i64, {3}))));
   current_graph()->add_output("y", y.value());
-  const auto result =
-      evaluate(*current_graph(), {{"i", array_of(DType::i64, {3}, {1, 0, 2})}});
+  const auto result = evaluate(*current_graph(), {{"i", array_of(DType::i64, {3}, {1, 0, 2})}});
   // Rows (5, 1), (0, 2), (-1, 3) normalise to (1, -1), (-1, 1), (-1, 1).
   CHECK(values_of(result.outputs[0]) == std::vector<double>{9, 19, 11, 21, 11, 21});
 }

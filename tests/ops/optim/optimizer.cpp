@@ -86,8 +86,8 @@ TEST_CASE("the global norm is taken over all tensors, of any rank and count") {
   for (int k = 0; k < 5; ++k) {
     const std::string name = "g" + std::to_string(k);
     gradients.push_back(input(name, DType::f32, k == 0 ? Shape{} : Shape{k}));
-    inputs[name] = Array::full(DType::f32, k == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{k},
-                               {DType::f32, k + 1});
+    inputs[name] = Array::full(
+        DType::f32, k == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{k}, {DType::f32, k + 1});
   }
   const Tensor norm = optim::global_norm(gradients);
   current_graph()->add_output("norm", norm.value());
@@ -119,9 +119,8 @@ TEST_CASE("a parameter without a gradient stays, one with another shape is an er
   run_step(*current_graph(), optimizer, {{"g", f32({1, 1})}});
   CHECK(values_of(a->value()) == std::vector<double>{1, 1});
   CHECK(b->value().at(0).as_double() < 1);
-  CHECK_THAT(error_text<UserError>([&] {
-               optimizer.update(std::vector{Tensor(), input("h", DType::f32, {3})});
-             }),
+  CHECK_THAT(error_text<UserError>(
+                 [&] { optimizer.update(std::vector{Tensor(), input("h", DType::f32, {3})}); }),
              Catch::Contains("got f32[3] for 'b': f32[2]"));
   CHECK_THAT(error_text<UserError>([&] { optimizer.update(std::vector<Tensor>(1)); }),
              Catch::Contains("got 1 gradients for 2 parameters"));
@@ -156,7 +155,8 @@ TEST_CASE("schedule formulas") {
   CHECK(s(1000) == 0.1);
   CHECK(s(5000) == 0.1);
   CHECK(optim::warmup_cosine(0, 0, 0.1)(0) == 0.1);
-  CHECK_THAT(error_text<UserError>([] { optim::warmup_cosine(5, 4, 0); }), Catch::Contains("total_steps: 4"));
+  CHECK_THAT(error_text<UserError>([] { optim::warmup_cosine(5, 4, 0); }),
+             Catch::Contains("total_steps: 4"));
 }
 
 TEST_CASE("optimizers refuse what cannot work") {
@@ -174,5 +174,6 @@ TEST_CASE("optimizers refuse what cannot work") {
   CHECK_THAT(error_text<UserError>([&] { optim::SGD({p}, {.nesterov = true}); }),
              Catch::Contains("nesterov needs momentum"));
   optim::SGD sgd({p});
-  CHECK_THAT(error_text<UserError>([&] { sgd.grad_norm(); }), Catch::Contains("hint: set clip_norm"));
+  CHECK_THAT(error_text<UserError>([&] { sgd.grad_norm(); }),
+             Catch::Contains("hint: set clip_norm"));
 }

@@ -59,8 +59,8 @@ double largest_difference(const std::string& name, DType dtype) {
   std::vector<Tensor> gradients;
   reset_current_graph();
   for (size_t k = 0; k < kShapes.size(); ++k) {
-    parameters.push_back(std::make_shared<Slot>(
-        "p" + std::to_string(k), array_of(dtype, kShapes[k], data()["initial"][k])));
+    parameters.push_back(std::make_shared<Slot>("p" + std::to_string(k),
+                                                array_of(dtype, kShapes[k], data()["initial"][k])));
     gradients.push_back(
         input("g" + std::to_string(k), dtype, Shape(kShapes[k].begin(), kShapes[k].end())));
   }
@@ -94,8 +94,8 @@ double largest_difference(const std::string& name, DType dtype) {
 }  // namespace
 
 TEST_CASE("optimizers give torch's parameters") {
-  const std::string name = GENERATE("sgd", "sgd_decay", "sgd_momentum", "sgd_nesterov", "adam",
-                                    "adamw", "adamw_clip");
+  const std::string name =
+      GENERATE("sgd", "sgd_decay", "sgd_momentum", "sgd_nesterov", "adam", "adamw", "adamw_clip");
   INFO(name);
   // Parameters are below 4; f32 rounds a few times a step.
   CHECK(largest_difference(name, DType::f64) < 1e-13);
