@@ -1,6 +1,7 @@
 #include "jit/lower/values.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 #include "core/random.h"
