@@ -49,6 +49,12 @@ Tensor constant(const Array& array) {
   return {graph, meta::constant(*graph, array.type(), std::span(bytes, array.bytes()))};
 }
 
+void assign(const std::shared_ptr<Slot>& slot, const Tensor& value) {
+  OpScope op("assign");
+  const std::shared_ptr<Graph> graph = detail::graph_of({&value});
+  meta::assign(*graph, slot, value.value());
+}
+
 Tensor operator+(const Operand& a, const Operand& b) { return add(a, b); }
 Tensor operator-(const Operand& a, const Operand& b) { return sub(a, b); }
 Tensor operator*(const Operand& a, const Operand& b) { return mul(a, b); }

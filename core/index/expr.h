@@ -60,7 +60,7 @@ class Expr {
 
  private:
   friend struct ExprFactory;
-  explicit Expr(const ExprNode* node) : node_(node) {}
+  explicit Expr(const ExprNode& node) : node_(&node) {}
   const ExprNode* node_;
 };
 
