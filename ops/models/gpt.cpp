@@ -82,7 +82,7 @@ Tensor GPT::forward(const Tensor& tokens) {
   PLAIT_CHECK(tokens.rank() == 2, "GPT", "needs tokens [batch, length]; got {}",
               to_string(tokens.type()));
   const Expr length = tokens.size(1);
-  PLAIT_CHECK(!length.is_constant() || length.constant() <= config_.context, "GPT",
+  PLAIT_CHECK(!length.constant() || *length.constant() <= config_.context, "GPT",
               "the sequence is longer than the context; got tokens: {}; axis 1: {} > {}",
               to_string(tokens.type()), to_string(length), config_.context);
   const Tensor token_table = parameter(tok_);

@@ -6,6 +6,7 @@
 #include "ops/functions.h"
 #include "ops/nn/attention.h"
 #include "ops/nn/embedding.h"
+#include "ops/nn/init.h"
 #include "ops/nn/linear.h"
 #include "ops/nn/norm.h"
 #include "tests/ops/step.h"
