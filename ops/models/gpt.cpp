@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "ops/functions.h"
 #include "ops/nn/init.h"
+#include "ops/random.h"
 
 namespace plait::models {
 namespace {
@@ -65,7 +66,7 @@ GPT::GPT(const GPTConfig& config, int64_t seed)
 }
 
 void GPT::initialize(int64_t seed) {
-  nn::manual_seed(seed);
+  manual_seed(seed);
   const double residual = 0.02 / std::sqrt(2.0 * static_cast<double>(config_.layers));
   for (const NamedSlot& named : named_parameters()) {
     const std::vector<int64_t>& shape = named.slot->value().shape;
