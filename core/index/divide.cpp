@@ -141,7 +141,7 @@ int64_t idle_constant(Expr a, Expr b) {
 // floor_div(r + floor_div(x, d), b) = floor_div(d*r + x, d*b) for b > 0. One quotient at most is
 // taken: with two there would be a choice.
 bool merge_nested(Expr& a, Expr& b) {
-  if (!known_positive(b)) return false;
+  if (!is_positive_divisor(b)) return false;
   std::optional<Expr> nested;
   for (const Term& term : split_terms(a)) {
     if (term.coefficient != 1 || term.monomial.kind() != ExprKind::floor_div) continue;
@@ -158,11 +158,11 @@ bool merge_nested(Expr& a, Expr& b) {
 
 // floor_div(mod(x, k*b), b) = mod(floor_div(x, b), k) for b, k > 0.
 std::optional<Expr> divide_remainder(Expr a, Expr b) {
-  if (a.kind() != ExprKind::mod || b.kind() == ExprKind::add || !known_positive(b))
+  if (a.kind() != ExprKind::mod || b.kind() == ExprKind::add || !is_positive_divisor(b))
     return std::nullopt;
   const Term divisor = split_terms(b)[0];
   const auto k = divide_exactly(a.operands()[1], divisor.coefficient, divisor.monomial);
-  if (!k || !known_positive(*k)) return std::nullopt;
+  if (!k || !is_positive_divisor(*k)) return std::nullopt;
   return mod(floor_div(a.operands()[0], b), *k);
 }
 
@@ -299,7 +299,7 @@ Expr min(Expr a, Expr b) { return a == b ? a : extremum(ExprKind::min, a, b); }
 Expr max(Expr a, Expr b) { return a == b ? a : extremum(ExprKind::max, a, b); }
 
 Expr ceil_div(Expr a, Expr b) {
-  if (known_positive(b)) return floor_div(a + b - Expr(1), b);
+  if (is_positive_divisor(b)) return floor_div(a + b - Expr(1), b);
   return -floor_div(-a, b);
 }
 

@@ -98,6 +98,10 @@ Span64 combine_spans(const ExprNode& node, std::span<const Span64> operands);
 // The operands of every node come before it; each node once.
 std::vector<Expr> post_order(Expr root);
 
-inline bool known_positive(Expr e) { return node_of(e).span.lo >= 1; }
+// The node with other operands. It may take another form.
+Expr rebuild(Expr e, std::span<const Expr> operands);
+
+// For a divisor, which is not 0 where there is a value.
+inline bool is_positive_divisor(Expr e) { return node_of(e).span.lo >= 0; }
 
 }  // namespace plait

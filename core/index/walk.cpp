@@ -6,15 +6,6 @@
 
 namespace plait {
 
-namespace {
-
-constexpr uint32_t kSmallTree = 4096;  // up to here recursion without a table is faster
-constexpr uint32_t kSmallDepth = 200;
-
-bool is_small(Expr e) {
-  return node_of(e).tree_size <= kSmallTree && node_of(e).depth <= kSmallDepth;
-}
-
 Expr rebuild(Expr e, std::span<const Expr> operands) {
   Expr result = 0;
   switch (e.kind()) {
@@ -40,6 +31,15 @@ Expr rebuild(Expr e, std::span<const Expr> operands) {
       return result;
   }
   PLAIT_UNREACHABLE("expression kind {}", static_cast<int>(e.kind()));
+}
+
+namespace {
+
+constexpr uint32_t kSmallTree = 4096;  // up to here recursion without a table is faster
+constexpr uint32_t kSmallDepth = 200;
+
+bool is_small(Expr e) {
+  return node_of(e).tree_size <= kSmallTree && node_of(e).depth <= kSmallDepth;
 }
 
 int64_t value_of(const ExprNode& node, std::span<const int64_t> operands,
