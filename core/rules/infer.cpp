@@ -328,7 +328,7 @@ void Inference::check_map(const std::vector<Expr>& map, size_t variables,
       PLAIT_CHECK(indices.size() == operands_[operand].rank(), name_,
                   "the map {} reads {} with {} indices", to_string(e),
                   to_string(operands_[operand]), indices.size());
-      return Expr(0);
+      return Expr();
     });
   }
 }

@@ -54,6 +54,16 @@ void Builder::when(ValueId condition, const std::function<void()>& body) {
   append(std::move(when), {});
 }
 
+ValueId Builder::hoist(size_t block, const std::function<ValueId()>& body) {
+  PLAIT_INTERNAL_CHECK(block < blocks_.size(), "block {} of {}", block, blocks_.size());
+  std::vector<Block*> inner(blocks_.begin() + static_cast<std::ptrdiff_t>(block) + 1,
+                            blocks_.end());
+  blocks_.resize(block + 1);
+  const ValueId result = body();
+  blocks_.insert(blocks_.end(), inner.begin(), inner.end());
+  return result;
+}
+
 ValueId Builder::constant(Scalar value) {
   Instruction constant = make(Op::constant);
   constant.immediate = value;

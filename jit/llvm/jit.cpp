@@ -43,7 +43,7 @@ class NativeKernel final : public CompiledKernel {
       : kernel_(kernel), isa_(isa), code_(std::move(code)), local_size_(local_size(kernel)) {}
 
   void run(size_t phase, const PhaseArguments& a) const override {
-    PLAIT_CHECK(code_, "run", "{} was compiled for {} to be looked at, not to run", kernel_.name,
+    PLAIT_CHECK(code_, "run", "{} was compiled for {}, which this machine is not", kernel_.name,
                 isa_.cpu);
     auto function = reinterpret_cast<PhaseFunction>(code_->symbols()[phase]);
     function(a.buffers, a.sizes, a.begin, a.end, a.local, a.error);
@@ -78,7 +78,7 @@ class NativeKernel final : public CompiledKernel {
 class NativeBackend final : public Backend {
  public:
   explicit NativeBackend(const std::string& cpu)
-      : isa_(cpu.empty() ? host_isa() : isa_of_cpu(cpu)), runs_(cpu.empty()) {}
+      : isa_(cpu.empty() ? host_isa() : isa_of_cpu(cpu)), runs_(host_has(isa_.features)) {}
 
   const char* name() const override { return "llvm"; }
 
