@@ -54,9 +54,7 @@ const llvm::StringMap<bool>& host_features() {
 }
 
 // Features that say how to tune rather than what a machine must have.
-bool is_requirement(llvm::StringRef feature) {
-  return host_features().contains(feature);
-}
+bool is_requirement(llvm::StringRef feature) { return host_features().contains(feature); }
 
 void run_codegen(llvm::Module& module, const Isa& isa, llvm::raw_pwrite_stream& out,
                  llvm::CodeGenFileType type) {
@@ -83,15 +81,14 @@ Isa isa_of_cpu(const std::string& cpu) {
     if (is_requirement(feature.Key)) isa.features.push_back(feature.Key);
   std::sort(isa.features.begin(), isa.features.end());
   llvm::Triple triple(llvm::sys::getProcessTriple());
-  isa.native_f16 = triple.isAArch64() || std::binary_search(isa.features.begin(),
-                                                            isa.features.end(), "f16c");
+  isa.native_f16 =
+      triple.isAArch64() || std::binary_search(isa.features.begin(), isa.features.end(), "f16c");
   return isa;
 }
 
 bool host_has(const std::vector<std::string>& features) {
-  return std::all_of(features.begin(), features.end(), [](const std::string& feature) {
-    return host_features().lookup(feature);
-  });
+  return std::all_of(features.begin(), features.end(),
+                     [](const std::string& feature) { return host_features().lookup(feature); });
 }
 
 const Isa& host_isa() {

@@ -52,7 +52,8 @@ TEST_CASE("lanes of any count") {
 TEST_CASE("conversions between all dtypes") {
   for (DType from : kAllDTypes)
     for (DType to : kAllDTypes) {
-      if (fits(Op::cast, from, to)) CHECK(difference(elementwise(Op::cast, from, to, 8), {999}) == "");
+      if (fits(Op::cast, from, to))
+        CHECK(difference(elementwise(Op::cast, from, to, 8), {999}) == "");
       if (fits(Op::bitcast, from, to))
         CHECK(difference(elementwise(Op::bitcast, from, to, 16), {50}) == "");
     }

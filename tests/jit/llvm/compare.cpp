@@ -67,7 +67,8 @@ Memories fill(const kernel::Kernel& kernel, const std::vector<int64_t>& sizes,
       random_element(buffer.dtype, state, at);
       for (const auto& [name, limit] : options.index_limits)
         if (name == buffer.name) {
-          auto value = static_cast<int64_t>(next_random(state) % static_cast<uint64_t>(limit + 2)) - 2;
+          auto value =
+              static_cast<int64_t>(next_random(state) % static_cast<uint64_t>(limit + 2)) - 2;
           Scalar(buffer.dtype, value).store(at);
         }
     }
@@ -101,12 +102,39 @@ std::string compare(const kernel::Kernel& kernel, Memories& expected, Memories& 
 }  // namespace
 
 void random_element(DType dtype, uint64_t& state, void* element) {
-  static const double kSpecial[] = {0.0,    -0.0,  1.0,   -1.0,   0.5,       -2.5, 3.5,    65520.0,
-                                    1e-7,   1e-40, 6e4,   -7e4,   3.5e38,    1e39, -1e300, 4294967296.0,
-                                    2147483648.0, -2147483648.0, -2147483649.0, 255.5, -128.5, 127.0,
-                                    9223372036854775808.0, 18446744073709551616.0, 0x1p-149,
-                                    0x1p-24, 0x1p-25, 0x1.8p-25, 1.0000000001, 0x1.00800001p0,
-                                    INFINITY, -INFINITY, NAN};
+  static const double kSpecial[] = {0.0,
+                                    -0.0,
+                                    1.0,
+                                    -1.0,
+                                    0.5,
+                                    -2.5,
+                                    3.5,
+                                    65520.0,
+                                    1e-7,
+                                    1e-40,
+                                    6e4,
+                                    -7e4,
+                                    3.5e38,
+                                    1e39,
+                                    -1e300,
+                                    4294967296.0,
+                                    2147483648.0,
+                                    -2147483648.0,
+                                    -2147483649.0,
+                                    255.5,
+                                    -128.5,
+                                    127.0,
+                                    9223372036854775808.0,
+                                    18446744073709551616.0,
+                                    0x1p-149,
+                                    0x1p-24,
+                                    0x1p-25,
+                                    0x1.8p-25,
+                                    1.0000000001,
+                                    0x1.00800001p0,
+                                    INFINITY,
+                                    -INFINITY,
+                                    NAN};
   uint64_t random = next_random(state);
   if (dtype == DType::boolean) {
     Scalar(dtype, static_cast<int64_t>(random & 1)).store(element);
@@ -117,8 +145,9 @@ void random_element(DType dtype, uint64_t& state, void* element) {
     if (random % 64 == 1) value *= 0x1p60;
     Scalar(dtype, value).store(element);
   } else if (random % 4 == 0) {
-    static const int64_t kEnds[] = {0, 1, -1, 2, INT64_MIN, INT64_MAX, INT32_MIN, INT32_MAX,
-                                    127, -128, 31, 32, 33, 63, 64, 7, 8};
+    static const int64_t kEnds[] = {0,         1,         -1,  2,    INT64_MIN, INT64_MAX,
+                                    INT32_MIN, INT32_MAX, 127, -128, 31,        32,
+                                    33,        63,        64,  7,    8};
     Scalar(dtype, kEnds[(random >> 8) % std::size(kEnds)]).store(element);
   } else {
     Scalar(dtype, static_cast<int64_t>(next_random(state) >> (random % 64))).store(element);
@@ -146,8 +175,7 @@ std::string difference(const kernel::Kernel& kernel, const std::vector<int64_t>&
       problem = fmt::format("error record {} {} {}, not {} {} {}", native_error.site,
                             native_error.position, native_error.value, error.site, error.position,
                             error.value);
-    if (!problem.empty())
-      return fmt::format("{} on {}: {}", kernel.name, cpu, problem);
+    if (!problem.empty()) return fmt::format("{} on {}: {}", kernel.name, cpu, problem);
   }
   return "";
 }

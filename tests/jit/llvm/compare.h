@@ -21,8 +21,8 @@ struct CompareOptions {
   std::vector<std::pair<std::string, int64_t>> index_limits;
 };
 
-// Empty if all CPUs give the interpreter's bits (a NaN equals any NaN) and the same error record, and
-// nothing outside the buffers changes; else what differs first.
+// Empty if all CPUs give the interpreter's bits (a NaN equals any NaN) and the same error record,
+// and nothing outside the buffers changes; else what differs first.
 std::string difference(const kernel::Kernel& kernel, const std::vector<int64_t>& sizes,
                        const CompareOptions& options = {});
 

@@ -1,8 +1,9 @@
 // Whole kernels against the interpreter.
+#include "tests/support/kernels.h"
+
 #include <catch2/catch.hpp>
 
 #include "tests/jit/llvm/compare.h"
-#include "tests/support/kernels.h"
 
 using namespace plait;
 using namespace plait::testing;
@@ -15,8 +16,8 @@ TEST_CASE("rows with reductions") {
 TEST_CASE("matrix products with edges in both directions") {
   for (GemmTile tile : {GemmTile{}, GemmTile{4, 8, 8, 16, 5}, GemmTile{2, 48, 4, 96, 16},
                         GemmTile{3, 24, 6, 24, 7}, GemmTile{1, 3, 2, 6, 4}})
-    for (std::vector<int64_t> sizes :
-         std::vector<std::vector<int64_t>>{{1, 1, 1}, {7, 33, 9}, {13, 50, 17}, {5, 4, 0}, {0, 3, 2}})
+    for (std::vector<int64_t> sizes : std::vector<std::vector<int64_t>>{
+             {1, 1, 1}, {7, 33, 9}, {13, 50, 17}, {5, 4, 0}, {0, 3, 2}})
       CHECK(difference(gemm(tile), sizes) == "");
 }
 
