@@ -3,6 +3,7 @@
 // x = k ln 2 + r with |r| <= ln(2)/2: k comes from adding 1.5 * 2^p, which rounds to an integer and
 // leaves it in the low bits (Cody and Waite, "Software Manual for the Elementary Functions", 1980);
 // e^r = 1 + r + r^2 Q(r) with a minimax Q (tools/gen_math_coefficients.py).
+#include "jit/lower/math/constants.h"
 #include "jit/lower/math/functions.h"
 
 namespace plait::lower::math {
@@ -23,10 +24,6 @@ constexpr double kExpF64[] = {
     2.0875342864900365e-9,
 };
 
-constexpr double kLog2E = 0x1.71547652b82fep+0;
-constexpr double kLn2F32[] = {0x1.62e43p-1, -0x1.05c61p-29};
-constexpr double kLn2F64[] = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
-
 struct Reduced {
   Number k;         // an integer, as a float
   Number k_bits;    // k + offset in the low bits, rubbish above
@@ -35,13 +32,13 @@ struct Reduced {
 
 // `offset` is a small integer that k_bits carries in addition.
 Reduced reduce(Number x, int offset) {
-  const double* ln2 = x.is_f64() ? kLn2F64 : kLn2F32;
+  const ConstantPair& ln2 = x.is_f64() ? kLn2F64 : kLn2F32;
   const double magic = format_of(x).round_magic + offset;
-  const Number shifted = fma(x, kLog2E, magic);
+  const Number shifted = fma(x, kLog2EF64.high, magic);
   const Number k = shifted - magic;
-  const Number exact = fma(k, -ln2[0], x);
-  const Number r = fma(k, -ln2[1], exact);
-  return {k, bits_of(shifted), r, fma(k, -ln2[1], exact - r)};
+  const Number exact = fma(k, -ln2.high, x);
+  const Number r = fma(k, -ln2.low, exact);
+  return {k, bits_of(shifted), r, fma(k, -ln2.low, exact - r)};
 }
 
 Number exp_polynomial(Number r) { return fma(fma(exp_tail(r), r, 1.0), r, 1.0); }
