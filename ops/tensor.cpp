@@ -42,6 +42,12 @@ Tensor constant(const Array& array) {
   return {graph, meta::constant(*graph, array.type(), std::span(bytes, array.bytes()))};
 }
 
+void assign(const std::shared_ptr<Slot>& slot, const Tensor& value) {
+  OpScope op("assign");
+  const std::shared_ptr<Graph> graph = detail::graph_of({&value});
+  meta::assign(*graph, slot, value.value());
+}
+
 Tensor operator+(const Operand& a, const Operand& b) {
   OpScope op("add");
   return detail::binary(BinaryOp::add, a, b);

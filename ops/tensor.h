@@ -59,6 +59,10 @@ Tensor input(const std::string& name, DType dtype, Shape shape);
 Tensor parameter(std::shared_ptr<Slot> slot);
 Tensor constant(const Array& array);  // copies the elements into the graph
 
+// Stores `value` in the slot at the end of each run of the value's graph; dtype and shape must be
+// the slot's. Reads of the slot in the same run see its value at entry.
+void assign(const std::shared_ptr<Slot>& slot, const Tensor& value);
+
 // What an op's composition begins with: it names the op for errors and for the scope path.
 class OpScope {
  public:

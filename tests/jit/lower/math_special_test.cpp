@@ -277,7 +277,7 @@ TEST_CASE("Elementary binary functions of floats", "[math]") {
 TEST_CASE("Philox gives its known answers", "[math]") {
   auto philox_word = [](size_t word) {
     return [word](kernel::Builder& b, const std::vector<kernel::ValueId>& x) {
-      return lower::emit_philox(b, x[0], x[1], x[2], x[3])[word];
+      return lower::emit_philox(b, {x[0], x[1], x[2], x[3]}, {x[4], x[5]})[word];
     };
   };
   // Philox-4x32-10 as its paper writes it.
@@ -300,17 +300,18 @@ TEST_CASE("Philox gives its known answers", "[math]") {
         Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 
   std::mt19937 random(3);
-  std::vector<std::vector<uint32_t>> inputs(4, {0, ~0u});
+  std::vector<std::vector<uint32_t>> inputs(6, {0, ~0u});
   for (int i = 0; i < 1001; ++i) {
     for (auto& input : inputs) input.push_back(static_cast<uint32_t>(random()));
   }
   for (const auto& backend : backends()) {
     for (size_t word = 0; word < 4; ++word) {
-      const ScalarFunction function(*backend, std::vector<DType>(4, DType::u32), philox_word(word));
+      const ScalarFunction function(*backend, std::vector<DType>(6, DType::u32), philox_word(word));
       const std::vector<uint32_t> got = function.run<uint32_t, uint32_t>(inputs);
       for (size_t i = 0; i < got.size(); ++i) {
         const Words expected =
-            reference({inputs[0][i], inputs[1][i], 0, 0}, {inputs[2][i], inputs[3][i]});
+            reference({inputs[0][i], inputs[1][i], inputs[2][i], inputs[3][i]},
+                      {inputs[4][i], inputs[5][i]});
         REQUIRE(got[i] == expected[word]);
       }
     }

@@ -1,0 +1,35 @@
+// Initial values of parameters, drawn on the host.
+//
+// The stream is Plait's Philox (core/random.h) with the seed as key, salt kInitSalt, and the
+// ordinal of the draw since manual_seed() as step: a tensor's values depend on the seed, its place
+// in the order of draws and its element count alone, so C++ and Python models that draw in the same
+// order hold equal bits. Each thread has a stream of its own; it starts as if seeded with 0.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/slot.h"
+
+namespace plait::nn {
+
+// Above every salt that a trace gives to its own draws.
+inline constexpr uint64_t kInitSalt = 0xFFFFFFFF;
+
+// Restarts this thread's stream.
+void manual_seed(int64_t seed);
+
+namespace init {
+
+Array zeros(std::vector<int64_t> shape);
+Array ones(std::vector<int64_t> shape);
+
+// f32 in [low, high): low + (high - low) * (bits >> 8) / 2^24, computed in double.
+Array uniform(std::vector<int64_t> shape, double low, double high);
+
+// f32, by Box and Muller: the words w0…w3 of a Philox block become uniforms u = (w + 0.5) / 2^32
+// and those r0·cos t1, r0·sin t1, r2·cos t3, r2·sin t3 with r = sqrt(-2 ln u), t = 2·pi·u.
+Array normal(std::vector<int64_t> shape, double mean, double standard_deviation);
+
+}  // namespace init
+}  // namespace plait::nn
