@@ -245,13 +245,17 @@ To convert(From a) {
   }
 }
 
-// Integers round once to f32, then once to the half.
+// Rounded once, from integers too.
 template <class From>
 RawValue to_half(DType to, From a) {
-  if constexpr (std::is_same_v<From, double>)
+  if constexpr (std::is_integral_v<From>) {
+    const DType from = std::is_same_v<From, uint64_t> ? DType::u64 : DType::i64;
+    return raw_of(Scalar(from, static_cast<int64_t>(a)).cast(to));
+  } else if constexpr (std::is_same_v<From, double>) {
     return put(to == DType::f16 ? f64_to_f16(a) : f64_to_bf16(a));
-  const float single = static_cast<float>(a);
-  return put(to == DType::f16 ? f32_to_f16(single) : f32_to_bf16(single));
+  } else {
+    return put(to == DType::f16 ? f32_to_f16(a) : f32_to_bf16(a));
+  }
 }
 
 RawValue cast(DType from, DType to, RawValue value) {

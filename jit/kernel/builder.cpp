@@ -15,6 +15,11 @@ Instruction make(Op op, std::vector<ValueId> operands = {}, Expr expression = 0)
   return instruction;
 }
 
+DType type_of(const Kernel& kernel, ValueId v) {
+  PLAIT_INTERNAL_CHECK(v < kernel.value_types.size(), "there is no value %{}", v);
+  return kernel.type(v);
+}
+
 }  // namespace
 
 BufferId Builder::add_buffer(Buffer buffer) {
@@ -49,6 +54,16 @@ void Builder::when(ValueId condition, const std::function<void()>& body) {
   append(std::move(when), {});
 }
 
+ValueId Builder::hoist(size_t block, const std::function<ValueId()>& body) {
+  PLAIT_INTERNAL_CHECK(block < blocks_.size(), "block {} of {}", block, blocks_.size());
+  std::vector<Block*> inner(blocks_.begin() + static_cast<std::ptrdiff_t>(block) + 1,
+                            blocks_.end());
+  blocks_.resize(block + 1);
+  const ValueId result = body();
+  blocks_.insert(blocks_.end(), inner.begin(), inner.end());
+  return result;
+}
+
 ValueId Builder::constant(Scalar value) {
   Instruction constant = make(Op::constant);
   constant.immediate = value;
@@ -59,31 +74,31 @@ ValueId Builder::index(Expr e) { return append(make(Op::index, {}, e), DType::i6
 
 ValueId Builder::unary(Op op, ValueId a) {
   PLAIT_INTERNAL_CHECK(class_of(op) == OpClass::unary, "{} is not unary", name_of(op));
-  return append(make(op, {a}), kernel_.type(a));
+  return append(make(op, {a}), type_of(kernel_, a));
 }
 
 ValueId Builder::binary(Op op, ValueId a, ValueId b) {
   const bool compares = class_of(op) == OpClass::comparison;
   PLAIT_INTERNAL_CHECK(compares || class_of(op) == OpClass::binary, "{} is not binary",
                        name_of(op));
-  return append(make(op, {a, b}), compares ? DType::boolean : kernel_.type(a));
+  return append(make(op, {a, b}), compares ? DType::boolean : type_of(kernel_, a));
 }
 
 ValueId Builder::fma(ValueId a, ValueId b, ValueId c) {
-  return append(make(Op::fma, {a, b, c}), kernel_.type(a));
+  return append(make(Op::fma, {a, b, c}), type_of(kernel_, a));
 }
 
 ValueId Builder::select(ValueId condition, ValueId yes, ValueId no) {
-  return append(make(Op::select, {condition, yes, no}), kernel_.type(yes));
+  return append(make(Op::select, {condition, yes, no}), type_of(kernel_, yes));
 }
 
 ValueId Builder::cast(DType dtype, ValueId a) {
-  if (kernel_.type(a) == dtype) return a;
+  if (type_of(kernel_, a) == dtype) return a;
   return append(make(Op::cast, {a}), dtype);
 }
 
 ValueId Builder::bitcast(DType dtype, ValueId a) {
-  if (kernel_.type(a) == dtype) return a;
+  if (type_of(kernel_, a) == dtype) return a;
   return append(make(Op::bitcast, {a}), dtype);
 }
 
@@ -96,8 +111,8 @@ ValueId Builder::load(BufferId buffer, Expr index) {
 
 void Builder::store(BufferId buffer, Expr index, ValueId value) {
   PLAIT_INTERNAL_CHECK(buffer < kernel_.buffers.size(), "buffer {}", buffer);
-  PLAIT_INTERNAL_CHECK(kernel_.type(value) == kernel_.buffers[buffer].dtype,
-                       "store of {} to {}: {}", dtype_name(kernel_.type(value)),
+  PLAIT_INTERNAL_CHECK(type_of(kernel_, value) == kernel_.buffers[buffer].dtype,
+                       "store of {} to {}: {}", dtype_name(type_of(kernel_, value)),
                        kernel_.buffers[buffer].name, dtype_name(kernel_.buffers[buffer].dtype));
   Instruction store = make(Op::store, {value}, index);
   store.buffer = buffer;
@@ -128,9 +143,7 @@ ValueId Builder::append(Instruction instruction, DType type) {
   PLAIT_INTERNAL_CHECK(!blocks_.empty(), "{} outside a phase", name_of(instruction.op));
   std::vector<DType> operands;
   for (ValueId v : instruction.operands) {
-    PLAIT_INTERNAL_CHECK(v < kernel_.value_types.size(), "operand %{} of {}", v,
-                         name_of(instruction.op));
-    operands.push_back(kernel_.type(v));
+    operands.push_back(type_of(kernel_, v));
   }
   const std::string error = type_error(instruction.op, operands, type);
   PLAIT_INTERNAL_CHECK(error.empty(), "{} {}", name_of(instruction.op), error);

@@ -45,6 +45,10 @@ class Cursor {
     skip_spaces();
     return position_ < line_->text.size() ? line_->text[position_] : '\0';
   }
+  // Without skipping spaces: `x[` is an access, `le [` an op and an operand.
+  bool is_next(char c) const {
+    return position_ < line_->text.size() && line_->text[position_] == c;
+  }
   bool accept(char c) {
     if (peek() != c) return false;
     ++position_;

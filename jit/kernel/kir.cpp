@@ -127,9 +127,7 @@ DType result_type(Op op, std::span<const DType> operands) {
 
 namespace {
 
-bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
-
-// The dtypes in which an op computes, in words; empty if `t` is one of them.
+// Empty if the op computes in `t`, else the dtypes in which it does, in words.
 std::string compute_error(Op op, DType t) {
   const bool computes = t == DType::f32 || t == DType::f64 || is_integer(t);
   switch (op) {

@@ -209,7 +209,7 @@ class Parser {
   void instruction(Cursor& c, size_t indent, Block& body) {
     if (c.peek() == '%') return definition(c, body);
     const std::string_view word = c.name();
-    if (c.peek() == '[') return store(c, word, body);
+    if (c.is_next('[')) return store(c, word, body);
     Instruction i;
     if (word == "loop" || word == "unrolled" || word == "vector") {
       i.op = Op::loop;
@@ -288,7 +288,7 @@ class Parser {
     const std::string_view word = c.name();
     Instruction i;
     DType type{};
-    if (c.peek() == '[') {
+    if (c.is_next('[')) {
       i.op = Op::load;
       i.buffer = buffer_id(c, word);
       i.expression = address(c);

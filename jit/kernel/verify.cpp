@@ -11,7 +11,8 @@
 // - Iterations of a vector loop do not depend on each other: a store moves with the vector
 // variable,
 //   and no other access of the loop to that buffer, at a constant distance, hits another lane's
-//   element. (Addresses that do not differ by a constant are the builder's promise.)
+//   element. (Addresses that do not differ by a constant, and accesses below a `when`, are the
+//   builder's promise.)
 // - Every address is proven to lie in its buffer (facts.h), from the ranges of variables and from
 //   `when` conditions that are `lt`, `le` of index values, or `bit_and`s of such.
 #include <algorithm>
@@ -71,6 +72,7 @@ class Verifier {
   struct VectorAccess {
     const Instruction* instruction;
     Linear index;  // in the vector variable
+    bool is_masked;
   };
 
   template <class... T>
@@ -219,7 +221,9 @@ class Verifier {
     if (i.op == Op::when) {
       const Facts::Mark mark = facts_.mark();
       add_condition(i.operands[0]);
+      masks_ += vector_variable_ ? 1 : 0;
       verify(i.body);
+      masks_ -= vector_variable_ ? 1 : 0;
       facts_.release(mark);
       return;
     }
@@ -296,7 +300,7 @@ class Verifier {
     if (b.scope == BufferScope::registers) verify_register_index(i, b);
     if (!vector_variable_) return;
     const auto linear = linear_in(i.expression, *vector_variable_);
-    if (linear) vector_accesses_.push_back({&i, *linear});
+    if (linear) vector_accesses_.push_back({&i, *linear, masks_ > 0});
   }
 
   // Tries the unrolled variables at all their values: c must be the same number plus multiples of
@@ -340,10 +344,10 @@ class Verifier {
   // Lanes of a vector loop do not touch what another lane stores.
   void verify_lanes(uint32_t variable, int64_t extent) {
     for (const VectorAccess& store : vector_accesses_) {
-      if (store.instruction->op != Op::store) continue;
+      if (store.instruction->op != Op::store || store.is_masked) continue;
       instruction_ = store.instruction;
       for (const VectorAccess& other : vector_accesses_) {
-        if (other.instruction->buffer != store.instruction->buffer) continue;
+        if (other.instruction->buffer != store.instruction->buffer || other.is_masked) continue;
         const auto c = store.index.coefficient.constant();
         const auto distance = (other.index.rest - store.index.rest).constant();
         if (!c || !distance || !(other.index.coefficient == store.index.coefficient)) continue;
@@ -365,6 +369,7 @@ class Verifier {
   Facts facts_;
   std::optional<uint32_t> vector_variable_;
   std::vector<VectorAccess> vector_accesses_;
+  int masks_ = 0;  // `when`s between the vector loop and here
   std::string where_;
   const Instruction* instruction_ = nullptr;
 };
