@@ -11,17 +11,17 @@ namespace plait {
 
 enum class DType : uint8_t { boolean, i8, u8, i16, i32, i64, u32, u64, f16, bf16, f32, f64 };
 
-inline constexpr DType kAllDTypes[] = {DType::boolean, DType::i8,  DType::u8,  DType::i16,
-                                       DType::i32,     DType::i64, DType::u32, DType::u64,
+inline constexpr DType kAllDTypes[] = {DType::boolean, DType::i8,   DType::u8,  DType::i16,
+                                       DType::i32,     DType::i64,  DType::u32, DType::u64,
                                        DType::f16,     DType::bf16, DType::f32, DType::f64};
 
-const char* dtype_name(DType dtype);                        // "f32", "bool", …
+const char* dtype_name(DType dtype);  // "f32", "bool", …
 std::optional<DType> parse_dtype(std::string_view name);
 
 size_t dtype_size(DType dtype);  // bytes
 bool is_float(DType dtype);
-bool is_integer(DType dtype);    // not boolean
-bool is_signed(DType dtype);     // signed integers and floats
+bool is_integer(DType dtype);  // not boolean
+bool is_signed(DType dtype);   // signed integers and floats
 
 // The type in which values of `dtype` are computed and summed: f32 for the half types, else itself.
 DType compute_type(DType dtype);
@@ -47,16 +47,16 @@ uint16_t f64_to_f16(double value);
 class Scalar {
  public:
   Scalar() : Scalar(DType::f32, 0.0) {}
-  Scalar(DType dtype, double value);          // rounds or wraps to `dtype`
+  Scalar(DType dtype, double value);  // rounds or wraps to `dtype`
   Scalar(DType dtype, int64_t value);
   Scalar(DType dtype, int value) : Scalar(dtype, static_cast<int64_t>(value)) {}
 
   DType dtype() const { return dtype_; }
-  double as_double() const;                   // u64 above 2^53 rounds
-  int64_t as_int() const;                     // floats truncate; out of range saturates
-  uint64_t bits() const { return bits_; }     // identity: equal dtype and bits are the same scalar
+  double as_double() const;                // u64 above 2^53 rounds
+  int64_t as_int() const;                  // floats truncate; out of range saturates
+  uint64_t bits() const { return bits_; }  // identity: equal dtype and bits are the same scalar
   Scalar cast(DType dtype) const;
-  std::string to_string() const;              // shortest text that parses back: "1.5", "-inf", "nan", "true"
+  std::string to_string() const;  // shortest text that parses back: "1.5", "-inf", "nan", "true"
 
   static Scalar parse(DType dtype, std::string_view text);  // UserError on bad text
   static Scalar load(DType dtype, const void* element);

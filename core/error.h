@@ -31,18 +31,18 @@ class DeviceError : public std::runtime_error {
 }  // namespace plait
 
 // `op` is the name that the user called; it becomes the `[op]` prefix.
-#define PLAIT_CHECK(condition, op, ...)                                                          \
-  do {                                                                                           \
-    if (!(condition)) [[unlikely]]                                                               \
-      throw ::plait::UserError(fmt::format("[{}] ", op) + fmt::format(__VA_ARGS__));             \
+#define PLAIT_CHECK(condition, op, ...)                                              \
+  do {                                                                               \
+    if (!(condition)) [[unlikely]]                                                   \
+      throw ::plait::UserError(fmt::format("[{}] ", op) + fmt::format(__VA_ARGS__)); \
   } while (false)
 
-#define PLAIT_INTERNAL_CHECK(condition, ...)                                                     \
-  do {                                                                                           \
-    if (!(condition)) [[unlikely]]                                                               \
-      ::plait::throw_internal(__FILE__, __LINE__,                                                \
-                              fmt::format("`{}` failed: ", #condition) + fmt::format(__VA_ARGS__)); \
+#define PLAIT_INTERNAL_CHECK(condition, ...)                                    \
+  do {                                                                          \
+    if (!(condition)) [[unlikely]]                                              \
+      ::plait::throw_internal(                                                  \
+          __FILE__, __LINE__,                                                   \
+          fmt::format("`{}` failed: ", #condition) + fmt::format(__VA_ARGS__)); \
   } while (false)
 
-#define PLAIT_UNREACHABLE(...) \
-  ::plait::throw_internal(__FILE__, __LINE__, fmt::format(__VA_ARGS__))
+#define PLAIT_UNREACHABLE(...) ::plait::throw_internal(__FILE__, __LINE__, fmt::format(__VA_ARGS__))

@@ -2,8 +2,8 @@
 // Storage is reference counted; a slot's value is replaced, never changed while somebody holds it.
 #pragma once
 
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,11 +43,13 @@ struct Array {
   static Array empty(DType dtype, std::vector<int64_t> shape);  // uninitialised
   static Array full(DType dtype, std::vector<int64_t> shape, Scalar value);
   template <class T>
-  T* data() const { return static_cast<T*>(buffer->data()); }
+  T* data() const {
+    return static_cast<T*>(buffer->data());
+  }
   int64_t count() const;
   size_t bytes() const { return static_cast<size_t>(count()) * dtype_size(dtype); }
-  Scalar at(int64_t index) const;        // by row-major position
-  double item() const;                   // UserError unless there is exactly one element
+  Scalar at(int64_t index) const;  // by row-major position
+  double item() const;             // UserError unless there is exactly one element
   Array clone() const;
   Type type() const;
 };
@@ -62,7 +64,7 @@ class Slot {
   uint64_t version() const { return version_; }
 
   const Array& value() const { return value_; }
-  void set(Array value);                 // UserError unless dtype and shape agree
+  void set(Array value);  // UserError unless dtype and shape agree
 
  private:
   std::string name_;
@@ -70,6 +72,12 @@ class Slot {
   Array value_;
   bool trainable_;
   uint64_t version_ = 0;
+};
+
+// A slot and what it is called in a model or a checkpoint.
+struct NamedSlot {
+  std::string name;
+  std::shared_ptr<Slot> slot;
 };
 
 }  // namespace plait

@@ -7,8 +7,8 @@
 namespace plait {
 
 struct Target {
-  std::string name;              // "x86-64 avx512"
-  uint32_t vector_bytes = 32;    // 64 AVX-512, 32 AVX2, 16 NEON and SSE
+  std::string name;            // "x86-64 avx512"
+  uint32_t vector_bytes = 32;  // 64 AVX-512, 32 AVX2, 16 NEON and SSE
   uint32_t vector_registers = 16;
   uint64_t l1_bytes = 32 << 10;
   uint64_t l2_bytes = 512 << 10;

@@ -13,8 +13,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/dtype.h"
-#include "core/index/expr.h"
 #include "core/shape.h"
 
 namespace plait {
@@ -111,6 +109,13 @@ struct Output {
   Value value;
 };
 
+// An equality of sizes that the compiler could not decide; the program checks it at every run.
+struct SizeGuard {
+  Expr a, b;
+  std::string message;  // the whole error text but for the two numbers
+  friend bool operator==(const SizeGuard&, const SizeGuard&) = default;
+};
+
 class Graph {
  public:
   // Adds a node, or returns the equal one that is there. Infers the type (infer.h): UserError when
@@ -126,18 +131,22 @@ class Graph {
   // Roots: named results and assigns, in order.
   void add_output(std::string name, Value v) { outputs_.push_back({std::move(name), v}); }
   const std::vector<Output>& outputs() const { return outputs_; }
-  std::vector<Value> assigns() const;       // in order of creation
-  std::vector<Value> roots() const;         // outputs, then assigns
+  std::vector<Value> assigns() const;  // in order of creation
+  std::vector<Value> roots() const;    // outputs, then assigns
+
+  const std::vector<SizeGuard>& guards() const { return guards_; }
+  void add_guard(SizeGuard guard);
 
   std::span<const Origin> origins(Value v) const;
   void add_origin(Value v, Origin origin);
 
-  std::string debug_string() const;         // to_text (text.h)
+  std::string debug_string() const;  // to_text (text.h)
 
  private:
   std::vector<Node> nodes_;
   std::unordered_multimap<size_t, Value> index_;
   std::vector<Output> outputs_;
+  std::vector<SizeGuard> guards_;
   std::vector<std::vector<Origin>> origins_;
 };
 

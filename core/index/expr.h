@@ -45,12 +45,12 @@ class Expr {
 
   ExprKind kind() const;
   std::span<const Expr> operands() const;
-  uint32_t id() const;                       // variable, element
-  const std::string& name() const;           // symbol
+  uint32_t id() const;              // variable, element
+  const std::string& name() const;  // symbol
   int64_t symbol_lo() const;
   int64_t symbol_hi() const;
   int64_t symbol_multiple() const;
-  std::optional<int64_t> constant() const;   // the number, if this is one
+  std::optional<int64_t> constant() const;  // the number, if this is one
   bool is_constant(int64_t value) const { return constant() == value; }
   size_t hash() const { return reinterpret_cast<size_t>(node_) >> 4; }
 
@@ -89,8 +89,8 @@ Expr replace_elements(Expr e, const std::function<Expr(uint32_t, std::span<const
 
 bool contains_variable(Expr e, uint32_t id);
 bool contains_element(Expr e);
-std::vector<uint32_t> variables_of(Expr e);   // sorted, each once
-std::vector<Expr> symbols_of(Expr e);         // sorted by name, each once
+std::vector<uint32_t> variables_of(Expr e);  // sorted, each once
+std::vector<Expr> symbols_of(Expr e);        // sorted by name, each once
 
 // If e = c * variable + rest with neither c nor rest containing the variable: {c, rest}.
 struct Linear {

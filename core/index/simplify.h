@@ -30,7 +30,7 @@ std::optional<Expr> upper_bound(Expr e, const Ranges& ranges);
 std::optional<Expr> lower_bound(Expr e, const Ranges& ranges);
 
 // Three-valued proofs: true and false are certain, absent means undecided.
-std::optional<bool> prove_less(Expr a, Expr b, const Ranges& ranges);        // a < b everywhere?
+std::optional<bool> prove_less(Expr a, Expr b, const Ranges& ranges);  // a < b everywhere?
 std::optional<bool> prove_equal(Expr a, Expr b, const Ranges& ranges);
 bool is_multiple_of(Expr e, int64_t divisor);
 

@@ -21,14 +21,20 @@ class Builder {
   void loop(LoopKind kind, Expr extent, const std::function<void(Expr variable)>& body);
   void when(ValueId condition, const std::function<void()>& body);
 
+  // How many blocks are open; the innermost is depth() - 1.
+  size_t depth() const { return blocks_.size(); }
+  // Runs `body` with the insertion point at the end of an outer open block: before the loops that
+  // are open inside it. `body` may append values only.
+  ValueId hoist(size_t block, const std::function<ValueId()>& body);
+
   ValueId constant(Scalar value);
   ValueId constant(DType dtype, double value) { return constant(Scalar(dtype, value)); }
-  ValueId index(Expr e);                       // i64
+  ValueId index(Expr e);  // i64
   ValueId unary(Op op, ValueId a);
   ValueId binary(Op op, ValueId a, ValueId b);  // comparisons give bool
   ValueId fma(ValueId a, ValueId b, ValueId c);
   ValueId select(ValueId condition, ValueId yes, ValueId no);
-  ValueId cast(DType dtype, ValueId a);        // a itself if it has the dtype
+  ValueId cast(DType dtype, ValueId a);  // a itself if it has the dtype
   ValueId bitcast(DType dtype, ValueId a);
   ValueId load(BufferId buffer, Expr index);
   void store(BufferId buffer, Expr index, ValueId value);

@@ -39,8 +39,9 @@ enum class BufferScope : uint8_t {
   workspace,  // memory of the program for the length of this launch, shared by all threads
   local,      // scratch of the thread that runs the iteration; undefined at its start
   registers,  // constant size; constant index apart from the vector variable, which must be the
-              // fastest axis with coefficient 1 (or 0: a uniform element). `lanes` elements form one
-              // SIMD value; a vector access may cover part of one. Undefined at the iteration's start
+              // fastest axis with coefficient 1 (or 0: a uniform element). `lanes` elements form
+              // one SIMD value; a vector access may cover part of one. Undefined at the iteration's
+              // start
 };
 enum class Access : uint8_t { read, write, read_write };
 
@@ -66,8 +67,10 @@ using Block = std::vector<Instruction>;
 //   transpose  buffer: n*n elements, lanes n
 //   loop       variable, expression (extent), loop_kind, body
 //   when       operands[0] (bool), body      bind    variable, expression (its extent: the value is
-//                                                     proven or guarded to lie in [0, extent)), operands[0]
-//   report     operands: condition (bool), bad value (i64); site; expression (position, for the text)
+//                                                     proven or guarded to lie in [0, extent)),
+//                                                     operands[0]
+//   report     operands: condition (bool), bad value (i64); site; expression (position, for the
+//   text)
 struct Instruction {
   Op op;
   ValueId result = kNone;
@@ -97,13 +100,13 @@ struct ErrorSite {
 };
 
 struct Kernel {
-  std::string name;                  // content and scope: h0_attn_softmax_f32_768_r3
-  std::vector<Buffer> buffers;       // parameters first, in launch order, then workspace, then others
-  std::vector<DType> value_types;    // by ValueId
+  std::string name;                // content and scope: h0_attn_softmax_f32_768_r3
+  std::vector<Buffer> buffers;     // parameters first, in launch order, then workspace, then others
+  std::vector<DType> value_types;  // by ValueId
   std::vector<std::string> symbols;  // sizes passed at launch, in this order
   std::vector<Phase> phases;
   std::vector<ErrorSite> sites;
-  uint32_t next_variable = 0;        // variables below this are in use
+  uint32_t next_variable = 0;  // variables below this are in use
 
   DType type(ValueId v) const { return value_types[v]; }
 };

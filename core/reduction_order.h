@@ -1,0 +1,35 @@
+// The order in which a plain (not contracted) reduction combines its elements. Half of the bit
+// contract: a function of shape alone, so no fusion, schedule, thread count or ISA changes a bit.
+//
+// Reduced axes that are neighbours in the operand merge to one (row-major). Of the merged axes
+// a1 … ak, with `lanes` = 32 when ak is the operand's last axis and 1 otherwise:
+//   acc[lane]   folds the steps of one block: `block / lanes` consecutive groups of `lanes`
+//               elements along ak
+//   sum[lane]   folds the blocks of a chunk, in row-major order
+//   chunk value folds the lanes as a tree: l with l+16, then +8, +4, +2, +1
+//   result      folds the chunks of a1 in order
+// Every fold starts at the identity; lanes past the end of ak hold the identity. A fold over one
+// part is that part bit for bit, so statically single blocks and chunks need no code.
+// f16 and bf16 fold in f32 and round once at the end.
+#pragma once
+
+#include <span>
+
+#include "core/index/expr.h"
+
+namespace plait {
+
+struct ReductionOrder {
+  uint32_t lanes;
+  int64_t block;  // elements of ak
+  Expr chunk;     // elements of a1
+};
+
+ReductionOrder reduction_order(std::span<const Expr> merged_extents, bool ends_contiguous);
+
+// The other half: a contraction folds k (all reduced axes, row-major) in one fused multiply-add
+// chain per leaf, starting at 0, and adds the leaves in order. All of k up to 1024 is one leaf,
+// else leaves are equal blocks (the last may be shorter).
+Expr contraction_leaf(Expr k);
+
+}  // namespace plait

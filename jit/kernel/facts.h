@@ -1,0 +1,49 @@
+// Proves inequalities between index expressions from what holds at one place of a kernel: the
+// ranges of loop and bound variables, and the conditions of the `when`s around it.
+//
+// Everything known is written as `fact >= 0`, and a goal G >= 0 follows if
+// G = sum of (something >= 0) * fact + (something with a lower bound >= 0). The search cancels the
+// negative terms of G one by one: the newest variable first, the newest fact first. It gives up
+// after a fixed number of steps: it may fail to prove what is true, never the other way.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/index/expr.h"
+#include "core/index/simplify.h"
+
+namespace plait::kernel {
+
+class Facts {
+ public:
+  // The variable lies in [0, extent).
+  void add_variable(uint32_t variable, Expr extent);
+  void add_nonnegative(Expr e);
+  void add_less(Expr a, Expr b) { add_nonnegative(b - a - 1); }
+
+  bool proves_nonnegative(Expr e) const;
+  bool proves_in_range(Expr index, Expr size) const {
+    return proves_nonnegative(index) && proves_nonnegative(size - index - 1);
+  }
+  const Ranges& ranges() const { return ranges_; }
+
+  // Scopes: what was added after mark() goes with release(mark).
+  struct Mark {
+    size_t facts, variables;
+  };
+  Mark mark() const { return {facts_.size(), variables_.size()}; }
+  void release(Mark mark);
+
+ private:
+  bool prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const;
+  bool has_lower_bound(Expr e) const;
+  size_t age(Expr monomial) const;
+  std::vector<Expr> with_divisions(Expr goal) const;
+
+  std::vector<Expr> facts_;
+  std::vector<uint32_t> variables_;  // in order of definition
+  Ranges ranges_;
+};
+
+}  // namespace plait::kernel

@@ -1,0 +1,35 @@
+// LLVM IR -> machine code, for one instruction set.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace llvm {
+class Module;
+}
+
+namespace plait::native {
+
+// What code is compiled for. On x86 a level (x86-64-v2, -v3, -v4), so that machines of one level
+// share code and tuning differences change nothing.
+struct Isa {
+  std::string cpu;                    // an LLVM CPU name
+  std::vector<std::string> features;  // what a machine must have, sorted
+  bool native_f16 = false;            // converts between f16 and f32 itself
+};
+
+// The highest level that this machine has.
+const Isa& host_isa();
+// UserError if LLVM does not know the name.
+Isa isa_of_cpu(const std::string& cpu);
+// Whether this machine has each of the features.
+bool host_has(const std::vector<std::string>& features);
+
+// "19.1.7"
+std::string llvm_version();
+
+// The bytes of a relocatable object.
+std::string compile_object(llvm::Module& module, const Isa& isa);
+std::string compile_assembly(llvm::Module& module, const Isa& isa);
+
+}  // namespace plait::native

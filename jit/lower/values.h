@@ -1,0 +1,127 @@
+// Emits graph values at index tuples: the bridge from instances to kernel IR.
+//
+// A value is loaded where it is in memory, taken from what has been emitted for the same tuple in
+// an open block, or computed from its operands. Every instruction is placed in the outermost open
+// block in which all it depends on exists, so nothing invariant stays in a loop.
+#pragma once
+
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core/index/simplify.h"
+#include "jit/kernel/builder.h"
+#include "jit/lower/lower.h"
+#include "passes/fusion/instance.h"
+
+namespace plait::lower {
+
+using fusion::Tuple;
+using kernel::BufferId;
+using kernel::LoopKind;
+using kernel::ValueId;
+
+class Values {
+ public:
+  Values(const Graph& graph, const fusion::FusionPlan& plan, kernel::Builder& builder,
+         LoweredGroup& result);
+
+  kernel::Builder& builder() { return builder_; }
+  const Ranges& ranges() const { return ranges_; }
+  Expr simplified(Expr e) const { return simplify(e, ranges_); }
+  Tuple simplified(const Tuple& tuple) const;
+
+  // Structure: as Builder's, but variables are known here.
+  void phase(Expr extent, double cost, const std::function<void(Expr)>& body);
+  void loop(LoopKind kind, Expr extent, const std::function<void(Expr)>& body);
+  void when(ValueId condition, const std::function<void()>& body);
+  // `body` where e < limit; without a branch where that is certain or impossible.
+  void when_less(Expr e, Expr limit, const std::function<void()>& body);
+
+  // Values that this nest computes although they are, or will be, in memory.
+  void set_computed_here(const std::vector<fusion::Member>& members);
+
+  ValueId at(Value v, const Tuple& tuple);  // of the value's dtype
+  // As the type in which it is computed and summed.
+  ValueId compute_at(Value v, const Tuple& tuple);
+  // Makes `id` what `v` is at `tuple` while the current block is open.
+  void define(Value v, const Tuple& tuple, ValueId id);
+  // `v` at `tuple` is element `index` of a buffer that this kernel has filled.
+  void define_in_buffer(Value v, const Tuple& tuple, BufferId buffer, Expr index);
+  void undefine_buffers() { in_buffer_.clear(); }
+  void store(Value v, const Tuple& tuple, ValueId id);
+
+  // Where an update of scatter `v` goes, and the condition (absent: always) that it is in range.
+  // Reports bad indices where the scatter says so.
+  struct Target {
+    Tuple tuple;
+    std::optional<ValueId> inside;
+  };
+  Target scatter_target(Value v, const Tuple& update);
+  // An integer that is known to lie in [0, extent) becomes an index, in the current block.
+  Expr bind(ValueId value, Expr extent);
+
+  BufferId buffer_of(Value v, bool write);  // the kernel parameter for a value's memory
+  BufferId workspace(DType dtype, Expr size);
+  BufferId local(DType dtype, Expr size);
+  BufferId registers(DType dtype, int64_t size, uint32_t lanes);
+  ValueId narrow(ValueId id, DType dtype) { return builder_.cast(dtype, id); }
+
+  // Treats addresses over one flat axis of this size: buffers get that size.
+  void set_flat_size(Expr size) { flat_size_ = size; }
+
+ private:
+  struct Emitted {
+    ValueId id;
+    size_t block;  // where it was placed
+  };
+  struct Key {
+    Value value;
+    Tuple tuple;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct KeyHash {
+    size_t operator()(const Key& key) const;
+  };
+  using Scope = std::unordered_map<Key, Emitted, KeyHash>;
+
+  Emitted emit(Value v, const Tuple& tuple);
+  Emitted compute(Value v, const Tuple& tuple);
+  Emitted elementwise(const Node& node, const Tuple& tuple);
+  Emitted load(BufferId buffer, Expr index);
+  Emitted reindex(Value v, const Tuple& tuple);
+  Emitted concat(Value v, const Tuple& tuple);
+  Emitted random(Value v, const Tuple& tuple);
+  Emitted index_value(Expr e);
+  // The integer value of an index expression that reads tensors.
+  Emitted data_index(Expr e);
+  Emitted condition_in_range(Expr e, Expr extent);
+  Emitted both(std::optional<Emitted> a, Emitted b);
+  // Makes `at`, the index tuple of a mapped tensor of `shape`, safe to use; the condition that it
+  // was in range, if that is not certain. `position` is for error texts.
+  std::optional<Emitted> bind_tuple(Value mapped, Tuple& at, const Shape& shape, Expr position);
+  Emitted guarded(DType dtype, Scalar otherwise,
+                  const std::vector<std::pair<Emitted, std::function<Emitted()>>>& cases);
+  Emitted place(std::initializer_list<Emitted> operands, const std::function<ValueId()>& make);
+  size_t block_of(Expr e) const;
+  bool proven_in_range(Expr e, Expr extent) const;
+  void push_scope(Expr variable, Expr extent);
+  void pop_scope();
+
+  const Graph& graph_;
+  const fusion::FusionPlan& plan_;
+  kernel::Builder& builder_;
+  LoweredGroup& result_;
+  Ranges ranges_;
+  std::unordered_map<uint32_t, size_t> variable_block_;
+  std::vector<Scope> scopes_;  // one per open block
+  size_t guard_block_ = 0;     // loads may not move out of a guard
+  Expr vector_variable_;
+  int64_t vector_extent_ = 0;  // 0: no vector loop is open
+  std::unordered_set<Value> computed_here_;
+  std::unordered_map<Key, std::pair<BufferId, Expr>, KeyHash> in_buffer_;
+  std::unordered_map<Value, BufferId> buffers_;
+  std::optional<Expr> flat_size_;
+};
+
+}  // namespace plait::lower

@@ -1,0 +1,47 @@
+// A program: a static list of launches over one memory plan. Running does no graph work and
+// allocates nothing but the arrays it returns.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/slot.h"
+
+namespace plait {
+
+// The stages of one kernel that can be read.
+enum class Stage : uint8_t { kernel_ir, llvm, assembly };
+
+class KernelInfo {
+ public:
+  virtual ~KernelInfo() = default;
+  virtual const std::string& name() const = 0;    // content and scope
+  virtual std::vector<std::string> scopes() const = 0;
+  virtual std::string print(Stage stage) const = 0;
+};
+
+class Program {
+ public:
+  class Impl;
+  explicit Program(std::shared_ptr<Impl> impl);
+
+  // Runs once. `inputs` by name: dtype and sizes must agree (UserError names the input and both
+  // types); symbols take their values from them. Returns the outputs in order. All slots the graph
+  // assigns are replaced at the end; if anything fails none is.
+  std::vector<Array> run(const std::map<std::string, Array>& inputs = {});
+
+  std::vector<std::string> input_names() const;
+  std::vector<std::string> output_names() const;
+  const std::vector<std::shared_ptr<KernelInfo>>& kernels() const;
+  size_t launches() const;
+  // Bytes of intermediates, workspaces and fresh slot values that a run of these sizes holds.
+  size_t peak_bytes() const;
+  std::string debug_string() const;  // launches with their kernels, buffers and sizes
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace plait

@@ -1,0 +1,404 @@
+#include "passes/fusion/cluster.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "passes/fusion/solve.h"
+
+namespace plait::fusion {
+namespace {
+
+// Expressions of a nest must stay small enough to compile well.
+constexpr size_t kMostMembers = 192;
+// Unknown axes of a value that is being placed; far above any group axis or k variable.
+constexpr uint32_t kUnknown = 1u << 20;
+
+void append_element_demands(Expr e, std::vector<Demand>& demands) {
+  replace_elements(e, [&](uint32_t tensor, std::span<const Expr> indices) {
+    demands.push_back({tensor, {indices.begin(), indices.end()}});
+    return Expr();
+  });
+}
+
+}  // namespace
+
+std::vector<Demand> demands_of(const Graph& graph, const Roles& roles, Value value,
+                               const Tuple& tuple, const std::vector<Expr>& reduced) {
+  std::vector<Demand> result, open;
+  auto read_operands = [&](Value v, const Tuple& at) {
+    const Node& node = graph.node(v);
+    const bool reindex = node.op == MetaOp::reindex;
+    const size_t count = reindex ? 1 : node.operands.size();
+    for (size_t i = 0; i < count; ++i) {
+      open.push_back({node.operands[i], operand_tuple(graph, node, at, i, reduced)});
+      if (!reindex) continue;
+      for (Expr e : open.back().tuple) append_element_demands(e, open);
+    }
+  };
+  read_operands(value, tuple);
+  while (!open.empty()) {
+    const Demand demand = std::move(open.back());
+    open.pop_back();
+    if (roles.role[demand.value] == Role::view) {
+      read_operands(demand.value, demand.tuple);
+    } else {
+      result.push_back(demand);
+    }
+  }
+  return result;
+}
+
+Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partition, Value anchor)
+    : graph_(graph),
+      roles_(roles),
+      partition_(partition),
+      above_(graph.size(), false),
+      below_(graph.size(), false) {
+  const Node& node = graph.node(anchor);
+  switch (node.op) {
+    case MetaOp::scatter:
+      kind_ = NestKind::scatter;
+      break;
+    case MetaOp::scan:
+      kind_ = NestKind::scan;
+      break;
+    case MetaOp::sort:
+      kind_ = NestKind::sort;
+      break;
+    case MetaOp::reduce:
+      kind_ = roles.contractions[anchor] ? NestKind::contraction : NestKind::loops;
+      break;
+    default:
+      kind_ = NestKind::loops;
+  }
+  Entry entry;
+  // Axes of one element take no part, except where they are reduced.
+  auto new_axis = [&](Expr extent, bool reduced) -> Expr {
+    if (extent.is_constant(1) && !reduced && kind_ == NestKind::loops) return 0;
+    const auto axis = static_cast<uint32_t>(extents_.size());
+    extents_.push_back(extent);
+    ranges_.set(axis, extent);
+    if (reduced) entry.reduced.push_back(axis);
+    return Expr::variable(axis);
+  };
+  if (kind_ == NestKind::loops && node.op == MetaOp::reduce) {
+    const Shape& shape = graph.type(node.operands[0]).shape;
+    const std::vector<int64_t>& axes = node.attributes.axes;
+    for (int64_t k = 0; k < static_cast<int64_t>(shape.size()); ++k) {
+      const bool reduced = std::find(axes.begin(), axes.end(), k) != axes.end();
+      const Expr index = new_axis(shape[k], reduced);
+      if (!reduced) entry.tuple.push_back(index);
+    }
+  } else {
+    for (Expr extent : node.type.shape) entry.tuple.push_back(simplified(new_axis(extent, false)));
+  }
+  add(anchor, std::move(entry));
+}
+
+void Cluster::grow() {
+  if (kind_ != NestKind::loops && kind_ != NestKind::contraction) return;
+  // A neighbour refused once may fit when more of its operands are members, so it is tried again
+  // whenever one of them joins.
+  while (!open_.empty() && order_.size() < kMostMembers) {
+    const Value v = open_.back();
+    open_.pop_back();
+    if (!contains(v)) try_add(v);
+  }
+}
+
+bool Cluster::try_add(Value v) {
+  if (roles_.role[v] != Role::computed || partition_.home[v] >= 0) return false;
+  const Node& node = graph_.node(v);
+  const bool reduction = node.op == MetaOp::reduce && !roles_.contractions[v];
+  const bool gather = node.op == MetaOp::reindex && is_data_indexed(node);
+  const bool acceptable = kind_ == NestKind::contraction
+                              ? is_elementwise(node.op)
+                              : is_elementwise(node.op) || reduction || gather ||
+                                    node.op == MetaOp::broadcast || node.op == MetaOp::reindex;
+  if (!acceptable || !keeps_order(v)) return false;
+  const size_t axes = extents_.size();
+  std::optional<Entry> entry = place(v);
+  if (!entry || !fits(*entry) || !structure_holds(v, *entry)) {
+    extents_.resize(axes);
+    return false;
+  }
+  add(v, std::move(*entry));
+  return true;
+}
+
+// Adding v must not make a cycle of clusters: nothing outside may lie between it and a member.
+bool Cluster::keeps_order(Value v) const {
+  for (Value operand : roles_.real_operands[v]) {
+    if (!contains(operand) && below_[operand]) return false;
+  }
+  for (Value user : roles_.real_users[v]) {
+    if (!contains(user) && above_[user]) return false;
+  }
+  return true;
+}
+
+// The tuple at which some member reads v, if one does.
+std::optional<Tuple> Cluster::demanded_by_member(Value v) const {
+  for (Value user : roles_.real_users[v]) {
+    const auto it = entries_.find(user);
+    if (it == entries_.end() || roles_.contractions[user]) continue;
+    std::vector<Expr> reduced;
+    for (uint32_t axis : it->second.reduced) reduced.push_back(Expr::variable(axis));
+    for (const Demand& demand : demands_of(graph_, roles_, user, it->second.tuple, reduced)) {
+      if (demand.value != v) continue;
+      Tuple tuple;
+      for (Expr e : demand.tuple) tuple.push_back(simplified(e));
+      return tuple;
+    }
+  }
+  return std::nullopt;
+}
+
+// The entry that v would have, or nothing if it does not share the group axes. May append axes.
+std::optional<Cluster::Entry> Cluster::place(Value v) {
+  const Node& node = graph_.node(v);
+  const bool reduction = node.op == MetaOp::reduce;
+  const auto rank = static_cast<uint32_t>(node.type.rank());
+  std::vector<Expr> unknown_extents(node.type.shape.begin(), node.type.shape.end());
+  Tuple unknown, reduced;
+  for (uint32_t k = 0; k < rank; ++k) unknown.push_back(Expr::variable(kUnknown + k));
+  if (reduction) {
+    for (int64_t axis : node.attributes.axes) {
+      reduced.push_back(Expr::variable(static_cast<uint32_t>(kUnknown + unknown_extents.size())));
+      unknown_extents.push_back(graph_.type(node.operands[0]).shape[axis]);
+    }
+  }
+  const std::vector<Demand> demands = demands_of(graph_, roles_, v, unknown, reduced);
+
+  std::vector<Equation> equations;
+  if (const auto tuple = demanded_by_member(v)) {
+    for (uint32_t k = 0; k < rank; ++k) equations.push_back({unknown[k], (*tuple)[k]});
+  }
+  for (const Demand& demand : demands) {
+    const auto it = entries_.find(demand.value);
+    if (it == entries_.end()) continue;
+    for (size_t k = 0; k < demand.tuple.size(); ++k) {
+      equations.push_back({demand.tuple[k], it->second.tuple[k]});
+    }
+  }
+  std::vector<std::optional<Expr>> solution = solve(equations, kUnknown, unknown_extents, ranges_);
+
+  // Axes that nothing determines (a broadcast's new ones): unused group axes of that extent, in
+  // order, else new group axes.
+  std::set<uint32_t> used;
+  for (const auto& e : solution) {
+    if (!e) continue;
+    for (uint32_t id : variables_of(*e)) used.insert(id);
+  }
+  for (size_t k = 0; k < solution.size(); ++k) {
+    if (solution[k]) continue;
+    if (unknown_extents[k].is_constant(1)) {
+      solution[k] = 0;
+      continue;
+    }
+    uint32_t axis = 0;
+    while (axis < extents_.size() &&
+           (used.contains(axis) || !(extents_[axis] == unknown_extents[k]))) {
+      ++axis;
+    }
+    if (axis == extents_.size()) {
+      if (kind_ == NestKind::contraction) return std::nullopt;
+      extents_.push_back(unknown_extents[k]);
+      ranges_.set(axis, unknown_extents[k]);
+    }
+    used.insert(axis);
+    solution[k] = Expr::variable(axis);
+  }
+
+  Entry entry;
+  Substitution substitution;
+  for (size_t k = 0; k < solution.size(); ++k) {
+    const Expr e = simplified(*solution[k]);
+    if (contains_element(e)) return std::nullopt;
+    substitution.emplace(static_cast<uint32_t>(kUnknown + k), e);
+    if (k < rank) {
+      entry.tuple.push_back(e);
+    } else if (e.kind() == ExprKind::variable) {
+      entry.reduced.push_back(e.id());
+    } else {
+      return std::nullopt;
+    }
+  }
+  for (const Demand& demand : demands) {
+    Tuple tuple;
+    for (Expr e : demand.tuple) tuple.push_back(simplified(substitute(e, substitution)));
+    if (!can_compute_at(demand.value, tuple, 16)) return std::nullopt;
+  }
+  // Every member that reads v must read it at this tuple.
+  for (Value user : roles_.real_users[v]) {
+    const auto it = entries_.find(user);
+    if (it == entries_.end()) continue;
+    if (roles_.contractions[user]) return std::nullopt;
+    std::vector<Expr> at;
+    for (uint32_t axis : it->second.reduced) at.push_back(Expr::variable(axis));
+    for (const Demand& demand : demands_of(graph_, roles_, user, it->second.tuple, at)) {
+      if (demand.value != v) continue;
+      for (uint32_t k = 0; k < rank; ++k) {
+        if (!(simplified(demand.tuple[k]) == entry.tuple[k])) return std::nullopt;
+      }
+    }
+  }
+  return entry;
+}
+
+// Whether v is available at `tuple`: from memory, as a member there, or computed again there.
+bool Cluster::can_compute_at(Value v, const Tuple& tuple, int budget) const {
+  if (roles_.role[v] == Role::view) {
+    PLAIT_UNREACHABLE("views are looked through");
+  }
+  const auto it = entries_.find(v);
+  if (it == entries_.end() || it->second.tuple == tuple) return true;
+  if (!is_elementwise(graph_.node(v).op) || budget == 0) return false;
+  for (const Demand& demand : demands_of(graph_, roles_, v, tuple, {})) {
+    Tuple at;
+    for (Expr e : demand.tuple) at.push_back(simplified(e));
+    if (!can_compute_at(demand.value, at, budget - 1)) return false;
+  }
+  return true;
+}
+
+// A contraction's epilogue runs once per element of its result.
+bool Cluster::fits(const Entry& entry) const {
+  std::set<uint32_t> axes;
+  for (Expr e : entry.tuple) {
+    for (uint32_t id : variables_of(e)) axes.insert(id);
+  }
+  if (kind_ == NestKind::contraction && axes.size() != extents_.size()) {
+    // Axes of one element appear in no tuple.
+    for (uint32_t axis = 0; axis < extents_.size(); ++axis) {
+      if (!axes.contains(axis) && !extents_[axis].is_constant(1)) return false;
+    }
+  }
+  std::set<uint32_t> reduced(entry.reduced.begin(), entry.reduced.end());
+  if (reduced.size() != entry.reduced.size()) return false;
+  return std::none_of(reduced.begin(), reduced.end(),
+                      [&](uint32_t axis) { return axes.contains(axis); });
+}
+
+bool Cluster::structure_holds(Value candidate, const Entry& entry) const {
+  if (kind_ == NestKind::contraction) return true;
+  std::vector<Member> members;
+  for (Value v : order_) members.push_back({v, entries_.at(v).tuple, entries_.at(v).reduced});
+  members.push_back({candidate, entry.tuple, entry.reduced});
+  return divide_axes(graph_, roles_, members, extents_.size()).has_value();
+}
+
+void Cluster::add(Value v, Entry entry) {
+  entries_.emplace(v, std::move(entry));
+  order_.push_back(v);
+  mark(v, true);
+  mark(v, false);
+  for (Value user : roles_.real_users[v]) open_.push_back(user);
+  // The factors of a contraction are packed, not computed beside it.
+  if (roles_.contractions[v]) return;
+  for (Value operand : roles_.real_operands[v]) open_.push_back(operand);
+}
+
+// Marks what v needs (upwards) or what needs v, through whole clusters.
+void Cluster::mark(Value v, bool upwards) {
+  std::vector<bool>& marks = upwards ? above_ : below_;
+  const auto& edges = upwards ? roles_.real_operands : roles_.real_users;
+  std::vector<Value> open = edges[v];
+  while (!open.empty()) {
+    const Value next = open.back();
+    open.pop_back();
+    if (marks[next] || contains(next)) continue;
+    marks[next] = true;
+    open.insert(open.end(), edges[next].begin(), edges[next].end());
+    const int home = partition_.home[next];
+    if (home < 0) continue;
+    for (Value other : partition_.clusters[home]) open.push_back(other);
+  }
+}
+
+Nest Cluster::nest() const {
+  Nest nest;
+  nest.kind = kind_;
+  nest.extents = extents_;
+  std::vector<Value> sorted = order_;
+  std::sort(sorted.begin(), sorted.end());
+  for (Value v : sorted) nest.members.push_back({v, entries_.at(v).tuple, entries_.at(v).reduced});
+  if (kind_ == NestKind::contraction) nest.contraction = roles_.contractions[order_.front()];
+  return nest;
+}
+
+namespace {
+
+std::vector<uint32_t> axes_in(const Member& member) {
+  std::set<uint32_t> axes;
+  for (Expr e : member.tuple) {
+    for (uint32_t id : variables_of(e)) axes.insert(id);
+  }
+  return {axes.begin(), axes.end()};
+}
+
+std::vector<uint32_t> complement(const std::vector<uint32_t>& axes, size_t count) {
+  std::vector<uint32_t> rest;
+  for (uint32_t axis = 0; axis < count; ++axis) {
+    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) rest.push_back(axis);
+  }
+  return rest;
+}
+
+}  // namespace
+
+std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
+                                     const std::vector<Member>& members, size_t axes) {
+  std::unordered_map<Value, size_t> position;
+  for (size_t i = 0; i < members.size(); ++i) position.emplace(members[i].value, i);
+  // Whether another member reads a reduction, so that it must be complete inside the nest.
+  std::vector<bool> read_inside(members.size(), false);
+  for (const Member& member : members) {
+    for (Value operand : roles.real_operands[member.value]) {
+      const auto it = position.find(operand);
+      if (it != position.end()) read_inside[it->second] = true;
+    }
+  }
+  std::vector<std::vector<uint32_t>> used;
+  for (const Member& member : members) used.push_back(axes_in(member));
+
+  // Members below full rank fix the outer axes: first those that something reads inside.
+  std::optional<std::vector<uint32_t>> outer;
+  for (bool need_read : {true, false}) {
+    for (size_t i = 0; i < members.size() && !outer; ++i) {
+      const bool reduction = !members[i].reduced.empty();
+      if (need_read && !(read_inside[i] && reduction) && (reduction || used[i].size() == axes)) {
+        continue;
+      }
+      if (used[i].size() < axes || reduction) outer = used[i];
+    }
+  }
+  AxisRoles result;
+  if (!outer) {
+    result.outer = complement({}, axes);
+    return result;
+  }
+  result.outer = *outer;
+  result.inner = complement(*outer, axes);
+  for (size_t i = 0; i < members.size(); ++i) {
+    const bool reduction = graph.node(members[i].value).op == MetaOp::reduce;
+    std::vector<uint32_t> reduced = members[i].reduced;
+    std::sort(reduced.begin(), reduced.end());
+    if (reduction) {
+      const bool per_row = reduced == result.inner && used[i] == result.outer;
+      // Over the rows themselves: accumulates across them, so only a later nest can read it, and
+      // the operand must run over the contiguous inner axes.
+      const bool across = !read_inside[i] && reduced == result.outer && used[i] == result.inner &&
+                          !result.inner.empty() && result.inner.back() + 1 == axes;
+      // Something per row read back over the row needs rows to run in parallel.
+      if (per_row && read_inside[i] && result.outer.empty() && !result.inner.empty()) return {};
+      if (!per_row && !across) return {};
+    } else if (used[i].size() != axes && used[i] != result.outer) {
+      return {};
+    }
+  }
+  return result;
+}
+
+}  // namespace plait::fusion

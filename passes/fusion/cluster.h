@@ -1,0 +1,77 @@
+// A cluster: values that one nest will compute, grown from an anchor value by value.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "core/index/simplify.h"
+#include "passes/fusion/instance.h"
+#include "passes/fusion/plan.h"
+#include "passes/fusion/roles.h"
+
+namespace plait::fusion {
+
+// Which cluster each value is in.
+struct Partition {
+  std::vector<int> home;  // -1: none
+  std::vector<std::vector<Value>> clusters;
+};
+
+// What `value` at `tuple` reads: computed values and sources, with the tuple at which it reads
+// them.
+struct Demand {
+  Value value;
+  Tuple tuple;
+};
+std::vector<Demand> demands_of(const Graph& graph, const Roles& roles, Value value,
+                               const Tuple& tuple, const std::vector<Expr>& reduced);
+
+class Cluster {
+ public:
+  Cluster(const Graph& graph, const Roles& roles, const Partition& partition, Value anchor);
+
+  // Takes in every value that can and may be computed in the same nest.
+  void grow();
+
+  const std::vector<Value>& values() const { return order_; }
+  Nest nest() const;  // without stores; members in graph order
+
+ private:
+  struct Entry {
+    Tuple tuple;
+    std::vector<uint32_t> reduced;
+  };
+
+  bool contains(Value v) const { return entries_.contains(v); }
+  bool try_add(Value v);
+  bool keeps_order(Value v) const;
+  std::optional<Entry> place(Value v);
+  std::optional<Tuple> demanded_by_member(Value v) const;
+  bool can_compute_at(Value v, const Tuple& tuple, int budget) const;
+  bool fits(const Entry& entry) const;
+  bool structure_holds(Value candidate, const Entry& entry) const;
+  void add(Value v, Entry entry);
+  void mark(Value v, bool upwards);
+  Expr simplified(Expr e) const { return simplify(e, ranges_); }
+
+  const Graph& graph_;
+  const Roles& roles_;
+  const Partition& partition_;
+  NestKind kind_;
+  std::vector<Expr> extents_;
+  Ranges ranges_;
+  std::unordered_map<Value, Entry> entries_;
+  std::vector<Value> order_;
+  std::vector<Value> open_;          // neighbours to try
+  std::vector<bool> above_, below_;  // outside values that a member needs, that need a member
+};
+
+// The axes that a nest's row-level members have (outer) and the others (inner); empty optional if
+// the members do not agree on such a division, or a reduction is read where it is incomplete.
+struct AxisRoles {
+  std::vector<uint32_t> outer, inner;
+};
+std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
+                                     const std::vector<Member>& members, size_t axes);
+
+}  // namespace plait::fusion

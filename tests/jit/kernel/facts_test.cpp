@@ -1,0 +1,148 @@
+#include "jit/kernel/facts.h"
+
+#include <catch2/catch.hpp>
+#include <random>
+
+using namespace plait;
+using kernel::Facts;
+
+namespace {
+
+Expr size(const char* name) { return Expr::symbol(name, 0, 1 << 24); }
+Expr var(uint32_t id) { return Expr::variable(id); }
+
+}  // namespace
+
+TEST_CASE("addresses of row-major arrays lie inside") {
+  Facts facts;
+  const Expr n = size("n"), m = size("m");
+  facts.add_variable(0, n);
+  facts.add_variable(1, m);
+  CHECK(facts.proves_in_range(var(0) * m + var(1), n * m));
+  CHECK(facts.proves_in_range(var(1) * n + var(0), n * m));
+  CHECK_FALSE(facts.proves_in_range(var(0) * m + var(1) + 1, n * m));
+  CHECK_FALSE(facts.proves_in_range(var(0) * n + var(1), n * m));
+  CHECK_FALSE(facts.proves_in_range(var(0) * m + var(1) - 1, n * m));
+}
+
+TEST_CASE("conditions bound compound indices") {
+  Facts facts;
+  const Expr n = size("n"), b = size("b");
+  facts.add_variable(0, b);
+  facts.add_variable(1, ceil_div(n, 32));
+  facts.add_variable(2, 32);
+  const Expr column = 32 * var(1) + var(2);
+  const Expr address = n * var(0) + column;
+  CHECK_FALSE(facts.proves_in_range(address, n * b));
+  const Facts::Mark mark = facts.mark();
+  facts.add_less(column, n);
+  CHECK(facts.proves_in_range(address, n * b));
+  CHECK(facts.proves_in_range(7 * address + 6, 7 * n * b));
+  CHECK_FALSE(facts.proves_in_range(7 * address + 7, 7 * n * b));
+  facts.release(mark);
+  CHECK_FALSE(facts.proves_in_range(address, n * b));
+}
+
+TEST_CASE("padding guards") {
+  Facts facts;
+  const Expr n = size("n");
+  facts.add_variable(0, n);
+  facts.add_variable(1, 3);
+  const Expr source = var(0) + var(1) - 1;
+  facts.add_less(source, n);
+  CHECK_FALSE(facts.proves_in_range(source, n));
+  facts.add_nonnegative(source);
+  CHECK(facts.proves_in_range(source, n));
+}
+
+TEST_CASE("whole blocks of a floor division") {
+  Facts facts;
+  const Expr n = size("n"), b = size("b");
+  facts.add_variable(0, b);
+  facts.add_variable(1, floor_div(n, 32));
+  facts.add_variable(2, 32);
+  CHECK(facts.proves_in_range(n * var(0) + 32 * var(1) + var(2), n * b));
+  CHECK_FALSE(facts.proves_in_range(n * var(0) + 32 * var(1) + var(2) + 1, n * b));
+}
+
+TEST_CASE("blocks cut by min") {
+  Facts facts;
+  const Expr n = size("n");
+  facts.add_variable(0, ceil_div(n, 256));
+  facts.add_variable(1, min(256, n - 256 * var(0)));
+  CHECK(facts.proves_in_range(256 * var(0) + var(1), n));
+  CHECK(facts.proves_in_range(var(1), 256));
+  CHECK_FALSE(facts.proves_in_range(var(1), 255));
+  CHECK(facts.proves_in_range(min(256 * var(0) + 255, n - 1), n));
+}
+
+TEST_CASE("quotients and remainders of guarded indices") {
+  Facts facts;
+  const Expr m = size("m");
+  facts.add_variable(0, ceil_div(7 * m, 8));
+  facts.add_variable(1, 8);
+  const Expr flat = 8 * var(0) + var(1);
+  CHECK_FALSE(facts.proves_in_range(floor_div(flat, 7), m));
+  facts.add_less(flat, 7 * m);
+  CHECK(facts.proves_in_range(floor_div(flat, 7), m));
+  CHECK(facts.proves_in_range(mod(flat, 7), 7));
+  CHECK(facts.proves_in_range(m * mod(flat, 7) + floor_div(flat, 7), 7 * m));
+}
+
+TEST_CASE("a loop that runs has an extent of at least 1") {
+  Facts facts;
+  const Expr n = size("n");
+  CHECK_FALSE(facts.proves_in_range(0, n));
+  facts.add_variable(0, n);
+  CHECK(facts.proves_in_range(0, n));
+  CHECK(facts.proves_in_range(n - 1, n));
+}
+
+// Whatever is proven holds at every point of small random loop nests.
+TEST_CASE("proofs are sound") {
+  std::mt19937 random(7);
+  const auto pick = [&](int64_t lo, int64_t hi) {
+    return std::uniform_int_distribution<int64_t>(lo, hi)(random);
+  };
+  const Expr n = Expr::symbol("small", 0, 9);
+  int proven = 0, refuted = 0;
+  for (int round = 0; round < 400; ++round) {
+    Facts facts;
+    const Expr extents[] = {pick(0, 1) ? n : Expr(pick(1, 5)),
+                            pick(0, 1) ? min(pick(1, 6), n - var(0)) : Expr(pick(1, 6))};
+    facts.add_variable(0, extents[0]);
+    facts.add_variable(1, extents[1]);
+    const Expr sum = pick(1, 3) * var(0) + pick(-2, 3) * var(1) + pick(-2, 3);
+    const Expr limit = pick(0, 1) ? n + pick(-1, 1) : Expr(pick(0, 9));
+    const bool guarded = pick(0, 1) == 1;
+    if (guarded) facts.add_less(sum, limit);
+    Expr index = sum;
+    const int64_t shape = pick(0, 4);
+    if (shape == 1) index = floor_div(sum, pick(1, 4));
+    if (shape == 2) index = mod(sum, pick(1, 4)) + var(0);
+    if (shape == 3) index = min(sum, limit) + pick(0, 1);
+    if (shape == 4) index = max(var(0), var(1)) + pick(-1, 1);
+    const Expr bound = pick(0, 1) ? limit : pick(1, 2) * n + pick(0, 4);
+    const bool claimed = facts.proves_in_range(index, bound);
+    bool holds = true;
+    for (int64_t size = 0; size <= 9 && holds; ++size) {
+      int64_t at[2] = {0, 0};
+      const auto value = [&](Expr e) {
+        return evaluate(e, [&](uint32_t v) { return at[v]; }, {{"small", size}});
+      };
+      for (at[0] = 0; at[0] < value(extents[0]); ++at[0]) {
+        for (at[1] = 0; at[1] < value(extents[1]); ++at[1]) {
+          if (guarded && value(sum) >= value(limit)) continue;
+          if (value(index) < 0 || value(index) >= value(bound)) holds = false;
+        }
+        at[1] = 0;
+      }
+    }
+    INFO(round << ": " << to_string(index) << " in [0, " << to_string(bound) << ")");
+    if (claimed) REQUIRE(holds);
+    proven += claimed ? 1 : 0;
+    refuted += holds ? 0 : 1;
+  }
+  CHECK(proven > 40);
+  CHECK(refuted > 40);
+}
