@@ -364,7 +364,7 @@ void check_graph(const Graph& g, const std::map<std::string, Array>& inputs, boo
 }  // namespace
 
 TEST_CASE("simplify keeps every bit of random graphs without adjoints") {
-  for (uint64_t seed = 1; seed <= 400; ++seed) {
+  for (uint64_t seed = 1; seed <= 3000; ++seed) {
     INFO("seed " << seed);
     Maker maker(seed, false);
     maker.run(25);
@@ -373,7 +373,7 @@ TEST_CASE("simplify keeps every bit of random graphs without adjoints") {
 }
 
 TEST_CASE("simplify keeps the values of random graphs with their gradients") {
-  for (uint64_t seed = 1; seed <= 300; ++seed) {
+  for (uint64_t seed = 1; seed <= 3000; ++seed) {
     INFO("seed " << seed);
     Maker maker(seed, true);
     maker.run(15);
