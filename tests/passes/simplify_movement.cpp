@@ -45,7 +45,7 @@ TEST_CASE("reshapes join and cancel") {
                "%y = reindex [4*i0 + i1] fill 0 %a : f32[6, 4]\n") == "  output \"y\" %0\n");
   CHECK(from_x("%a = reindex [2*i0 + i1, i2] fill 0 %0 : f32[3, 2, 4]\n"
                "%y = reindex [i1, i0, i2] fill 0 %a : f32[2, 3, 4]\n") ==
-        "  %1 = reindex [2*i1 + i0, i2] fill 0 %0 : f32[2, 3, 4]\n  output \"y\" %1\n");
+        "  %1 = reindex [i0 + 2*i1, i2] fill 0 %0 : f32[2, 3, 4]\n  output \"y\" %1\n");
 }
 
 TEST_CASE("a reindex that only repeats is a broadcast") {
