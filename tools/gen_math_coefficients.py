@@ -23,7 +23,8 @@ def remez(f, weight, degrees, lo, hi):
     """Coefficients c of sum c_k x^degrees[k] that minimise max |weight * (f - sum)| on [lo, hi]."""
     n = len(degrees)
     count = 60 * (n + 1)
-    grid = [(lo + hi) / 2 - (hi - lo) / 2 * cos(pi * (2 * i + 1) / (2 * count)) for i in range(count)]
+    middle, radius = (lo + hi) / 2, (hi - lo) / 2
+    grid = [middle - radius * cos(pi * (2 * i + 1) / (2 * count)) for i in range(count)]
     values = [(f(x), weight(x)) for x in grid]
     nodes = [int((i + mpf(1) / 2) * count / (n + 1)) for i in range(n + 1)]
     best = None
@@ -81,6 +82,7 @@ def careful(f, series, bound=mpf(1) / 1000):
 
 
 def factorials(start, step, sign):
+    """The sum of sign^k x^k / (start + k step)! over k."""
     terms, value = [], mpf(1)
     for i in range(1, start + 1):
         value /= i
@@ -115,17 +117,18 @@ atan_tail = careful(lambda z: (atan(sqrt(z)) / sqrt(z) - 1) / z,
 erf_head = careful(lambda z: erf(sqrt(z)) / sqrt(z) - 1,
                    lambda z: 2 / sqrt(pi) * sum((-z) ** k / (mp.factorial(k) * (2 * k + 1))
                                                 for k in range(16)) - 1)
+ERF_SPLIT = mpf("0.9375")
 half_ln2 = ln(2) / 2 * mpf("1.0001")
 root_half, root_two = sqrt(mpf(1) / 2) - 1, sqrt(mpf(2)) - 1
 eighth_turn = (pi / 4) ** 2 * mpf("1.0001")
 
 
-def log_erfc(start):
-    return lambda t: log(erfc(start + t))
+def log_erfc(t):
+    return log(erfc(ERF_SPLIT + t))
 
 
-def erfc_weight(start):
-    return lambda t: erfc(start + t) / erf(start + t)
+def erfc_weight(t):
+    return erfc(ERF_SPLIT + t) / erf(ERF_SPLIT + t)
 
 
 def log_weight(f):
@@ -140,7 +143,7 @@ FITS = {
     # name: function, weight (relative to the whole function), degrees, interval, bits
     # exp(r) = 1 + r + r^2 P(r)
     "exp_f32": (exp_tail, exp_weight, range(5), -half_ln2, half_ln2, 24),
-    "exp_f64": (exp_tail, exp_weight, range(10), -half_ln2, half_ln2, 53),
+    "exp_f64": (exp_tail, exp_weight, range(11), -half_ln2, half_ln2, 53),
     # log(1 + f) = f - f^2/2 + f^3 P(f)
     "log_f32": (log_tail, log_weight, range(8), root_half, root_two, 24),
     # log((1 + s) / (1 - s)) = 2s + s z P(z), z = s^2
@@ -150,7 +153,8 @@ FITS = {
     # atanh(s) = s + s z / 3 + s z^2 P(z), z = s^2
     "log_for_pow_f64": (atanh_far_tail, lambda z: z * z, range(8), 0, mpf("0.02945"), 53),
     # 2^r = P(r)
-    "exp2_for_pow_f32": (lambda r: 2 ** r, lambda r: 2 ** -r, range(8), -mpf(1) / 2, mpf(1) / 2, 53),
+    "exp2_for_pow_f32": (lambda r: 2 ** r, lambda r: 2 ** -r, range(8), mpf("-0.5"), mpf("0.5"),
+                         53),
     # sin(r) = r + r z P(z), z = r^2
     "sin_f32": (sin_tail, lambda z: z, range(3), 0, eighth_turn, 24),
     "sin_f64": (sin_tail, lambda z: z, range(6), 0, eighth_turn, 53),
@@ -160,11 +164,11 @@ FITS = {
     # tanh(x) = x + x z P(z), z = x^2
     "tanh_f32": (tanh_tail, lambda z: z, range(5), 0, mpf("0.625") ** 2, 24),
     # erf(x) = x + x P(z), z = x^2
-    "erf_f32": (erf_head, lambda z: mpf(1), range(7), 0, mpf("0.9375") ** 2, 24),
-    "erf_f64": (erf_head, lambda z: mpf(1), range(12), 0, mpf("0.9375") ** 2, 53),
-    # log(erfc(x)) = P(x - 0.9375)
-    "erfc_f32": (log_erfc(mpf("0.9375")), erfc_weight(mpf("0.9375")), range(7), 0, 4 - mpf("0.9375"), 24),
-    "erfc_f64": (log_erfc(mpf("0.9375")), erfc_weight(mpf("0.9375")), range(19), 0, 6 - mpf("0.9375"), 53),
+    "erf_f32": (erf_head, lambda z: mpf(1), range(7), 0, ERF_SPLIT ** 2, 24),
+    "erf_f64": (erf_head, lambda z: mpf(1), range(12), 0, ERF_SPLIT ** 2, 53),
+    # log(erfc(x)) = P(x - ERF_SPLIT)
+    "erfc_f32": (log_erfc, erfc_weight, range(7), 0, 4 - ERF_SPLIT, 24),
+    "erfc_f64": (log_erfc, erfc_weight, range(19), 0, 6 - ERF_SPLIT, 53),
     # atan(t) = t + t z P(z), z = t^2
     "atan_f32": (atan_tail, lambda z: z, range(9), 0, 1, 24),
     "atan_f64": (atan_tail, lambda z: z, range(19), 0, 1, 53),
@@ -175,7 +179,8 @@ def main():
     for name in sys.argv[1:] or FITS:
         f, weight, degrees, lo, hi, bits = FITS[name]
         coefficients, ideal, error = fit(f, weight, list(degrees), lo, hi, bits)
-        print(f"// {name}: error 2^{float(mp.log(error, 2)):.1f}, unrounded 2^{float(mp.log(ideal, 2)):.1f}")
+        bits_lost = [float(mp.log(e, 2)) for e in (error, ideal)]
+        print(f"// {name}: error 2^{bits_lost[0]:.1f}, before rounding 2^{bits_lost[1]:.1f}")
         print(", ".join(mp.nstr(c, 9 if bits == 24 else 17) for c in coefficients), flush=True)
 
 

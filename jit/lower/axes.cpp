@@ -132,8 +132,7 @@ std::vector<LoopAxis> merge_axes(const Graph& graph, const fusion::FusionPlan& p
                   [](const fusion::Member& member) { return !member.reduced.empty(); });
   std::vector<LoopAxis> result;
   for (uint32_t axis = 0; axis < nest.extents.size(); ++axis) {
-    const bool inner =
-        std::find(nest.inner.begin(), nest.inner.end(), axis) != nest.inner.end();
+    const bool inner = std::find(nest.inner.begin(), nest.inner.end(), axis) != nest.inner.end();
     if (!result.empty() && result.back().inner == inner) {
       LoopAxis merged = result.back();
       merged.group_axes.push_back(axis);

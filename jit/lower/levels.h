@@ -39,8 +39,8 @@ class Levels {
  private:
   struct Info {
     int level = 0;
-    double cost = 0;      // to compute it again from memory and rows, in simple operations
-    bool inner = false;   // depends on an inner axis
+    double cost = 0;     // to compute it again from memory and rows, in simple operations
+    bool inner = false;  // depends on an inner axis
   };
   struct KeyLess {
     bool operator()(const std::pair<Value, fusion::Tuple>& a,

@@ -158,7 +158,8 @@ class LoopsLowering {
         across_.push_back(&member);
       } else if (reduction) {
         const DType operand = graph_.type(node.operands[0]).dtype;
-        Reduction reduction_state{&member, Reducer(builder_, node.reduce(), operand), {}, {}, {}, {}};
+        Reduction reduction_state{&member, Reducer(builder_, node.reduce(), operand), {}, {}, {},
+                                  {}};
         reductions_.push_back(std::move(reduction_state));
       } else if (is_stored(member.value)) {
         (full ? full_stores_ : row_stores_).push_back(&member);
@@ -257,7 +258,8 @@ class LoopsLowering {
           const Expr slot = values_.simplified(lane_axis_ ? row * kLanes + lane : row);
           for (Reduction& reduction : reductions_) {
             Parts chunk;
-            for (BufferId partial : reduction.partial) chunk.push_back(builder_.load(partial, slot));
+            for (BufferId partial : reduction.partial)
+              chunk.push_back(builder_.load(partial, slot));
             accumulate(reduction, reduction.total, lane, chunk);
           }
         });
@@ -331,8 +333,8 @@ class LoopsLowering {
         const ValueId value = builder_.load(acc[i], values_.simplified(index));
         const ValueId first =
             builder_.binary(kernel::Op::eq, builder_.index(block), builder_.index(0));
-        const ValueId before = builder_.select(first, reducer.identity()[0],
-                                               builder_.load(partial[i], to));
+        const ValueId before =
+            builder_.select(first, reducer.identity()[0], builder_.load(partial[i], to));
         builder_.store(partial[i], to, reducer.combine({before}, {value})[0]);
       }
     });
@@ -368,9 +370,10 @@ class LoopsLowering {
       each([&](Expr index, Expr lane) {
         set_inner(index);
         for (size_t i = 0; i < total.size(); ++i) {
-          values_.store(across_[i]->value, at_axes(across_[i]->tuple),
-                        reducer_of(*across_[i]).result({builder_.load(total[i], lane)},
-                                                       graph_.type(across_[i]->value).dtype));
+          values_.store(
+              across_[i]->value, at_axes(across_[i]->tuple),
+              reducer_of(*across_[i])
+                  .result({builder_.load(total[i], lane)}, graph_.type(across_[i]->value).dtype));
         }
       });
     });
@@ -397,8 +400,7 @@ class LoopsLowering {
         reduction.acc.push_back(values_.registers(dtype, kLanes, kLanes));
         reduction.sum.push_back(values_.registers(dtype, kLanes, kLanes));
         const int64_t lanes = lane_axis_ ? kLanes : 1;
-        reduction.total.push_back(
-            values_.registers(dtype, lanes, static_cast<uint32_t>(lanes)));
+        reduction.total.push_back(values_.registers(dtype, lanes, static_cast<uint32_t>(lanes)));
       }
     }
   }
@@ -415,8 +417,8 @@ class LoopsLowering {
   // The body at one point of the inner loops: what the level's buffers, stores and reductions need.
   void point(int level, Expr inner_index, Expr lane) {
     values_.undefine_buffers();
-    const Expr slot = values_.simplified(lane_axis_ ? inner_index * lane_block() + lane
-                                                    : inner_index);
+    const Expr slot =
+        values_.simplified(lane_axis_ ? inner_index * lane_block() + lane : inner_index);
     for (RowBuffer& buffer : levels_.row_buffers()) {
       if (buffer.level < level) {
         values_.define_in_buffer(buffer.value, at_axes(buffer.tuple), buffer.id, slot);
@@ -465,7 +467,8 @@ class LoopsLowering {
   }
 
   // Serial loops over the inner axes but the last `but`; `body` gets the row-major index so far.
-  void serial_inner(size_t but, Expr index, const std::function<void(Expr)>& body, size_t axis = 0) {
+  void serial_inner(size_t but, Expr index, const std::function<void(Expr)>& body,
+                    size_t axis = 0) {
     if (axis + but >= inner_.size()) return body(index);
     values_.loop(LoopKind::serial, inner_[axis].extent, [&](Expr i) {
       set_axis(inner_[axis], i);
@@ -558,11 +561,9 @@ class LoopsLowering {
       } else {
         values_.loop(LoopKind::serial, length, [&](Expr i) {
           set_axis(inner_.front(), start + i);
-          serial_inner(1, start + i,
-                       [&](Expr prefix) {
-                         blocks_of(level, Expr(), inner_.back().extent, prefix, how);
-                       },
-                       1);
+          serial_inner(
+              1, start + i,
+              [&](Expr prefix) { blocks_of(level, Expr(), inner_.back().extent, prefix, how); }, 1);
         });
       }
       fold_lanes(level, one_block);
@@ -586,9 +587,8 @@ class LoopsLowering {
       block_steps(level, start + from, values_.simplified(min(Expr(how.block), length - from)),
                   prefix);
       all_lanes([&](Expr lane) {
-        for_level(level, [&](Reduction& r) {
-          accumulate(r, r.sum, lane, load_parts(r.acc, lane));
-        });
+        for_level(level,
+                  [&](Reduction& r) { accumulate(r, r.sum, lane, load_parts(r.acc, lane)); });
       });
     });
   }
@@ -604,9 +604,8 @@ class LoopsLowering {
       });
     };
     if (lane_axis_) {
-      values_.loop(LoopKind::serial, length, [&](Expr s) {
-        for_lanes([&](Expr lane) { step(start + s, lane); });
-      });
+      values_.loop(LoopKind::serial, length,
+                   [&](Expr s) { for_lanes([&](Expr lane) { step(start + s, lane); }); });
     } else {
       vector_strip(values_, length, [&](Expr index, Expr lane) { step(start + index, lane); });
     }
@@ -629,8 +628,7 @@ class LoopsLowering {
           accumulate(r, lanes, lane, load_parts(lanes, lane + half));
         });
       }
-      const Parts chunk =
-          r.reducer.combine(load_parts(lanes, Expr()), load_parts(lanes, Expr(1)));
+      const Parts chunk = r.reducer.combine(load_parts(lanes, Expr()), load_parts(lanes, Expr(1)));
       accumulate(r, r.total, Expr(), chunk);
     });
   }
@@ -639,9 +637,9 @@ class LoopsLowering {
 
   void define_reduction(Reduction& reduction, Expr lane) {
     const Value v = reduction.member->value;
-    values_.define(v, at_axes(reduction.member->tuple),
-                   reduction.reducer.result(load_parts(reduction.total, lane),
-                                            graph_.type(v).dtype));
+    values_.define(
+        v, at_axes(reduction.member->tuple),
+        reduction.reducer.result(load_parts(reduction.total, lane), graph_.type(v).dtype));
   }
 
   // Reductions complete after `level`; where lanes are rows each body defines them for itself.

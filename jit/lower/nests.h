@@ -25,6 +25,7 @@ void lower_sort(const NestContext& context);
 inline constexpr int64_t kLanes = 32;
 
 // Loops over [0, extent) in vectors of kLanes, the last one masked; `body` gets the index.
-void vector_strip(Values& values, Expr extent, const std::function<void(Expr index, Expr lane)>& body);
+void vector_strip(Values& values, Expr extent,
+                  const std::function<void(Expr index, Expr lane)>& body);
 
 }  // namespace plait::lower

@@ -193,8 +193,8 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
       PLAIT_INTERNAL_CHECK(node.type.rank() == 0, "constant %{} is in memory", v);
       return {builder_.hoist(0,
                              [&] {
-                               return builder_.constant(Scalar::load(
-                                   node.type.dtype, node.attributes.data->data()));
+                               return builder_.constant(
+                                   Scalar::load(node.type.dtype, node.attributes.data->data()));
                              }),
               0};
     case MetaOp::iota: {
@@ -214,8 +214,7 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
     case MetaOp::detach:
       return emit(node.operands[0], tuple);
     case MetaOp::broadcast:
-      return emit(node.operands[0],
-                  simplified(fusion::operand_tuple(graph_, node, tuple, 0)));
+      return emit(node.operands[0], simplified(fusion::operand_tuple(graph_, node, tuple, 0)));
     case MetaOp::reindex:
       return reindex(v, tuple);
     case MetaOp::concat:
@@ -229,8 +228,7 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
     case MetaOp::assign:
       break;
   }
-  PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at this tuple", v,
-                    name_of(node.op));
+  PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at this tuple", v, name_of(node.op));
 }
 
 // Where something over these operands can stand, and puts it there.
@@ -252,8 +250,7 @@ Values::Emitted Values::load(BufferId buffer, Expr index) {
   // Memory that this kernel fills may change in any block; only parameters are invariant.
   const bool fixed = scope == kernel::BufferScope::parameter &&
                      builder_.kernel().buffers[buffer].access == kernel::Access::read;
-  const size_t block =
-      fixed ? std::max(block_of(index), guard_block_) : builder_.depth() - 1;
+  const size_t block = fixed ? std::max(block_of(index), guard_block_) : builder_.depth() - 1;
   return {builder_.hoist(block, [&] { return builder_.load(buffer, index); }), block};
 }
 
@@ -276,8 +273,7 @@ Values::Emitted Values::elementwise(const Node& node, const Tuple& tuple) {
       const DType dtype = graph_.type(node.operands[i]).dtype;
       // Halves compute in f32 and round once; what only moves them keeps them.
       const bool moves = node.op == MetaOp::select || node.op == MetaOp::cast;
-      ids.push_back(moves ? operands[i].id
-                          : builder_.cast(compute_type(dtype), operands[i].id));
+      ids.push_back(moves ? operands[i].id : builder_.cast(compute_type(dtype), operands[i].id));
     }
     switch (node.op) {
       case MetaOp::unary:
@@ -371,23 +367,27 @@ Values::Emitted Values::data_index(Expr e) {
   PLAIT_UNREACHABLE("index expression {}", to_string(e));
 }
 
-Values::Emitted Values::reindex(Value v, const Tuple& tuple) {
-  const Node& node = graph_.node(v);
-  const Shape& shape = graph_.type(node.operands[0]).shape;
-  Tuple at = fusion::operand_tuple(graph_, node, tuple, 0);
-  std::optional<Emitted> inside;  // nothing: certainly in range
-  auto require = [&](Emitted condition) {
-    inside = inside ? place({*inside, condition},
-                            [&] {
-                              return builder_.binary(Op::bit_and, inside->id, condition.id);
-                            })
-                    : condition;
-  };
+Values::Emitted Values::both(std::optional<Emitted> a, Emitted b) {
+  if (!a) return b;
+  return place({*a, b}, [&] { return builder_.binary(Op::bit_and, a->id, b.id); });
+}
+
+Expr Values::bind(ValueId value, Expr extent) {
+  const Expr bound = builder_.bind(value, extent);
+  ranges_.set(bound.id(), extent);
+  variable_block_[bound.id()] = builder_.depth() - 1;
+  return bound;
+}
+
+std::optional<Values::Emitted> Values::bind_tuple(Value mapped, Tuple& at, const Shape& shape,
+                                                  Expr position) {
+  const bool reports = graph_.node(mapped).attributes.out_of_range == OutOfRange::error;
+  std::optional<Emitted> inside;
   for (size_t axis = 0; axis < at.size(); ++axis) {
     if (!contains_element(at[axis])) {
       at[axis] = simplified(at[axis]);
       if (!proven_in_range(at[axis], shape[axis])) {
-        require(condition_in_range(at[axis], shape[axis]));
+        inside = both(inside, condition_in_range(at[axis], shape[axis]));
       }
       continue;
     }
@@ -398,25 +398,39 @@ Values::Emitted Values::reindex(Value v, const Tuple& tuple) {
       return builder_.binary(Op::bit_and, builder_.binary(Op::le, zero.id, index.id),
                              builder_.binary(Op::lt, index.id, limit.id));
     });
-    if (node.attributes.out_of_range == OutOfRange::error) {
-      result_.kernel.sites.push_back({"", static_cast<int64_t>(axis), shape[axis]});
-      result_.axis_owners.push_back(v);
+    if (reports) {
+      result_.kernel.sites.push_back({"index", static_cast<int64_t>(axis), shape[axis]});
+      result_.axis_owners.push_back(mapped);
       const auto site = static_cast<uint32_t>(result_.kernel.sites.size() - 1);
-      const Expr position = simplified(linear_index(node.type.shape, tuple));
       builder_.report(builder_.unary(Op::bit_not, good.id), index.id, site, position);
     }
-    require(good);
+    inside = both(inside, good);
     const Emitted safe =
         place({good, index, zero}, [&] { return builder_.select(good.id, index.id, zero.id); });
-    // The bound variable exists from here on in the current block only.
-    const Expr bound = builder_.bind(safe.id, shape[axis]);
-    ranges_.set(bound.id(), shape[axis]);
-    variable_block_[bound.id()] = builder_.depth() - 1;
-    at[axis] = bound;
+    at[axis] = bind(safe.id, shape[axis]);
   }
+  return inside;
+}
+
+Values::Emitted Values::reindex(Value v, const Tuple& tuple) {
+  const Node& node = graph_.node(v);
+  Tuple at = fusion::operand_tuple(graph_, node, tuple, 0);
+  const std::optional<Emitted> inside = bind_tuple(
+      v, at, graph_.type(node.operands[0]).shape, simplified(linear_index(node.type.shape, tuple)));
   if (!inside) return emit(node.operands[0], at);
   return guarded(node.type.dtype, node.attributes.fill,
                  {{*inside, [&] { return emit(node.operands[0], at); }}});
+}
+
+Values::Target Values::scatter_target(Value v, const Tuple& update) {
+  const Node& node = graph_.node(v);
+  Target target;
+  target.tuple = fusion::mapped_tuple(node, update, 2);
+  const std::optional<Emitted> inside =
+      bind_tuple(v, target.tuple, node.type.shape,
+                 simplified(linear_index(graph_.type(node.operands[1]).shape, update)));
+  if (inside) target.inside = inside->id;
+  return target;
 }
 
 Values::Emitted Values::concat(Value v, const Tuple& tuple) {
@@ -427,7 +441,8 @@ Values::Emitted Values::concat(Value v, const Tuple& tuple) {
     const Tuple at = simplified(fusion::operand_tuple(graph_, node, tuple, i));
     const Expr extent = graph_.type(node.operands[i]).shape[axis];
     if (proven_in_range(at[axis], extent)) return emit(node.operands[i], at);
-    if (prove_less(at[axis], 0, ranges_) == true || prove_less(at[axis], extent, ranges_) == false) {
+    if (prove_less(at[axis], 0, ranges_) == true ||
+        prove_less(at[axis], extent, ranges_) == false) {
       continue;
     }
     cases.emplace_back(condition_in_range(at[axis], extent),

@@ -309,9 +309,8 @@ TEST_CASE("Philox gives its known answers", "[math]") {
       const ScalarFunction function(*backend, std::vector<DType>(6, DType::u32), philox_word(word));
       const std::vector<uint32_t> got = function.run<uint32_t, uint32_t>(inputs);
       for (size_t i = 0; i < got.size(); ++i) {
-        const Words expected =
-            reference({inputs[0][i], inputs[1][i], inputs[2][i], inputs[3][i]},
-                      {inputs[4][i], inputs[5][i]});
+        const Words expected = reference({inputs[0][i], inputs[1][i], inputs[2][i], inputs[3][i]},
+                                         {inputs[4][i], inputs[5][i]});
         REQUIRE(got[i] == expected[word]);
       }
     }
