@@ -74,4 +74,10 @@ class Slot {
   uint64_t version_ = 0;
 };
 
+// A slot and what it is called in a model or a checkpoint.
+struct NamedSlot {
+  std::string name;
+  std::shared_ptr<Slot> slot;
+};
+
 }  // namespace plait

@@ -44,7 +44,10 @@ Expr local_size(const Kernel& kernel) {
 }
 
 Emitter::Emitter(const Kernel& kernel, llvm::Module& module, bool native_f16)
-    : kernel_(kernel), module_(module), b_(module.getContext()), native_f16_(native_f16),
+    : kernel_(kernel),
+      module_(module),
+      b_(module.getContext()),
+      native_f16_(native_f16),
       next_variable_(kernel.next_variable) {
   values_.resize(kernel.value_types.size());
   registers_.resize(kernel.buffers.size());
@@ -121,7 +124,7 @@ llvm::Type* Emitter::memory_type(DType dtype) {
     case DType::u8:
       return b_.getInt8Ty();
     case DType::i16:
-    case DType::f16:   // halves are their bits: arithmetic widens them first
+    case DType::f16:  // halves are their bits: arithmetic widens them first
     case DType::bf16:
       return b_.getInt16Ty();
     case DType::i32:
@@ -153,12 +156,9 @@ llvm::Constant* Emitter::constant(const Scalar& scalar) {
 llvm::Value* Emitter::bits(kernel::ValueId id) {
   Value& value = values_[id];
   if (value.index) return index_value(*value.index);
-  PLAIT_INTERNAL_CHECK(value.bits, "%{} of {} is used before it is defined", id, kernel_.name);
-  return value.bits;
-}
-
-void Emitter::set(const Instruction& instruction, llvm::Value* bits) {
-  values_[instruction.result] = Value{bits, std::nullopt};
+  PLAIT_INTERNAL_CHECK(!value.parts.empty(), "%{} of {} is used before it is defined", id,
+                       kernel_.name);
+  return part(value.parts);
 }
 
 llvm::Value* Emitter::splat(llvm::Value* scalar) {
@@ -186,12 +186,12 @@ void Emitter::emit_instruction(const Instruction& in) {
   auto operand_type = [&](size_t i) { return kernel_.type(in.operands[i]); };
   switch (in.op) {
     case Op::constant:
-      set(in, constant(in.immediate));
+      values_[in.result] = Value{{constant(in.immediate)}, std::nullopt};
       if (in.immediate.dtype() == DType::i64)
         values_[in.result].index = Expr(static_cast<int64_t>(in.immediate.bits()));
       return;
     case Op::index:
-      values_[in.result] = Value{nullptr, resolve(in.expression)};
+      values_[in.result] = Value{{}, resolve(in.expression)};
       return;
     case Op::neg:
     case Op::abs:
@@ -201,7 +201,7 @@ void Emitter::emit_instruction(const Instruction& in) {
     case Op::round:
     case Op::trunc:
     case Op::bit_not:
-      set(in, unary(in.op, operand_type(0), operand(0)));
+      set(in, [&] { return unary(in.op, operand_type(0), operand(0)); });
       return;
     case Op::add:
     case Op::sub:
@@ -215,63 +215,53 @@ void Emitter::emit_instruction(const Instruction& in) {
     case Op::bit_or:
     case Op::bit_xor:
     case Op::shift_left:
-    case Op::shift_right: {
-      llvm::Value *a = operand(0), *b = operand(1);
-      unify({&a, &b});
-      set(in, binary(in.op, operand_type(0), a, b));
+    case Op::shift_right:
+      set(in, [&] {
+        llvm::Value *a = operand(0), *b = operand(1);
+        unify({&a, &b});
+        return binary(in.op, operand_type(0), a, b);
+      });
       return;
-    }
     case Op::eq:
     case Op::ne:
     case Op::lt:
-    case Op::le: {
-      const Value &x = values_[in.operands[0]], &y = values_[in.operands[1]];
-      if (x.index && y.index) {
-        set(in, compare_indices(in.op, *x.index, *y.index));
-        return;
-      }
-      llvm::Value *a = operand(0), *b = operand(1);
-      unify({&a, &b});
-      set(in, compare(in.op, operand_type(0), a, b));
+    case Op::le:
+      set(in, [&] { return emit_comparison(in); });
       return;
-    }
-    case Op::fma: {
-      llvm::Value *a = operand(0), *b = operand(1), *c = operand(2);
-      unify({&a, &b, &c});
-      if (is_float(operand_type(0)))
-        set(in, b_.CreateIntrinsic(llvm::Intrinsic::fma, {a->getType()}, {a, b, c}));
+    case Op::fma:
+      set(in, [&] {
+        llvm::Value *a = operand(0), *b = operand(1), *c = operand(2);
+        unify({&a, &b, &c});
+        return b_.CreateIntrinsic(llvm::Intrinsic::fma, {a->getType()}, {a, b, c});
+      });
+      return;
+    case Op::select:
+      set(in, [&] {
+        llvm::Value *condition = operand(0), *yes = operand(1), *no = operand(2);
+        // A uniform condition chooses whole vectors.
+        if (is_vector(condition))
+          unify({&condition, &yes, &no});
+        else
+          unify({&yes, &no});
+        return b_.CreateSelect(condition, yes, no);
+      });
+      return;
+    case Op::cast:
+      if (kernel_.type(in.result) == operand_type(0))
+        values_[in.result] = values_[in.operands[0]];
       else
-        set(in, b_.CreateAdd(b_.CreateMul(a, b), c));
+        set(in, [&] { return emit_cast(in); });
       return;
-    }
-    case Op::select: {
-      llvm::Value *condition = operand(0), *yes = operand(1), *no = operand(2);
-      // A uniform condition chooses whole vectors.
-      if (is_vector(condition)) unify({&condition, &yes, &no});
-      else unify({&yes, &no});
-      set(in, b_.CreateSelect(condition, yes, no));
-      return;
-    }
-    case Op::cast: {
-      const Value& value = values_[in.operands[0]];
-      DType from = operand_type(0), to = kernel_.type(in.result);
-      // Narrow lanes convert cheaper.
-      if (value.index && is_varying(*value.index) && fits_i32(*value.index))
-        set(in, cast(DType::i32, to, lane_index(*value.index, b_.getInt32Ty())));
-      else if (from == to)
-        values_[in.result] = value;
-      else
-        set(in, cast(from, to, operand(0)));
-      return;
-    }
     case Op::bitcast:
-      set(in, bitcast(operand(0), value_type(kernel_.type(in.result))));
+      set(in, [&] { return bitcast(operand(0), value_type(kernel_.type(in.result))); });
       return;
-    case Op::load:
-      set(in, load(in.buffer, resolve(in.expression)));
+    case Op::load: {
+      Expr offset = resolve(in.expression);
+      set(in, [&] { return load(in.buffer, offset); });
       return;
+    }
     case Op::store:
-      store(in.buffer, resolve(in.expression), operand(0));
+      store(in.buffer, resolve(in.expression), for_chunks([&] { return operand(0); }));
       return;
     case Op::transpose:
       transpose(in.buffer);
@@ -290,6 +280,23 @@ void Emitter::emit_instruction(const Instruction& in) {
       return;
   }
   PLAIT_UNREACHABLE("op {}", static_cast<int>(in.op));
+}
+
+llvm::Value* Emitter::emit_comparison(const Instruction& in) {
+  const Value &x = values_[in.operands[0]], &y = values_[in.operands[1]];
+  if (x.index && y.index) return compare_indices(in.op, *x.index, *y.index);
+  llvm::Value *a = bits(in.operands[0]), *b = bits(in.operands[1]);
+  unify({&a, &b});
+  return compare(in.op, kernel_.type(in.operands[0]), a, b);
+}
+
+llvm::Value* Emitter::emit_cast(const Instruction& in) {
+  const Value& value = values_[in.operands[0]];
+  DType to = kernel_.type(in.result);
+  // Narrow lanes convert cheaper.
+  if (value.index && is_varying(*value.index) && fits_i32(*value.index))
+    return cast(DType::i32, to, lane_index(*value.index, b_.getInt32Ty()));
+  return cast(kernel_.type(in.operands[0]), to, bits(in.operands[0]));
 }
 
 }  // namespace plait::native

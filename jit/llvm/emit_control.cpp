@@ -3,9 +3,17 @@
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/MDBuilder.h>
 
+#include <algorithm>
+
 #include "jit/llvm/emitter.h"
 
 namespace plait::native {
+
+unsigned chunk_width(unsigned lanes) {
+  constexpr unsigned kLeastChunk = 8;
+  unsigned factor = lanes & -lanes;
+  return factor >= kLeastChunk ? factor : lanes;
+}
 
 llvm::BasicBlock* Emitter::new_block(const char* name) {
   return llvm::BasicBlock::Create(module_.getContext(), name, function_);
@@ -38,22 +46,25 @@ void Emitter::emit_loop(const Instruction& loop) {
   Interval range = bounds(extent, ranges_);
   bool may_be_empty = !range.lo || *range.lo < 1;
   Rows carried = stored_registers(loop.body);
-  emit_counted_loop(loop.variable, extent, b_.getInt64(0), scalar_index(extent), may_be_empty,
-                    [&] { emit_block(loop.body); }, carried);
+  emit_counted_loop(
+      loop.variable, extent, b_.getInt64(0), scalar_index(extent), may_be_empty,
+      [&] { emit_block(loop.body); }, carried);
 }
 
 void Emitter::emit_vector_loop(const Instruction& loop, int64_t extent) {
   PLAIT_INTERNAL_CHECK(width_ == 0, "{}: vector loops nest", kernel_.name);
   lane_variable_ = loop.variable;
-  width_ = static_cast<unsigned>(extent);
+  width_ = chunk_width(static_cast<unsigned>(extent));
+  chunks_ = static_cast<unsigned>(extent) / width_;
   // Lane numbers are constants: they are known in the function's frame.
-  variables_.insert_or_assign(loop.variable, Variable{lane_numbers(b_.getInt64Ty()), 0});
+  variables_.insert_or_assign(loop.variable, Variable{{lane_numbers(b_.getInt64Ty())}, 0});
   emit_block(loop.body);
   variables_.erase(loop.variable);
   width_ = 0;
+  chunks_ = 1;
   Frame& frame = frames_.back();
   frame.splats.clear();
-  for (auto& indices : frame.lane_indices) indices.clear();
+  frame.lane_indices.clear();
 }
 
 // The loop tests at its end. `carried` are the register buffers that the body stores to.
@@ -73,7 +84,7 @@ void Emitter::emit_counted_loop(uint32_t variable, Expr extent, llvm::Value* beg
   frame.counter->addIncoming(begin, before);
   frame.first = begin;
   frame.variable = variable;
-  variables_.insert_or_assign(variable, Variable{frame.counter, frames_.size()});
+  variables_.insert_or_assign(variable, Variable{{frame.counter}, frames_.size()});
   ranges_.set(variable, extent);
 
   std::vector<llvm::PHINode*> phis;
@@ -116,16 +127,20 @@ void Emitter::emit_counted_loop(uint32_t variable, Expr extent, llvm::Value* beg
 }
 
 void Emitter::emit_when(const Instruction& when) {
-  llvm::Value* condition = bits(when.operands[0]);
-  if (auto* constant = llvm::dyn_cast<llvm::Constant>(condition)) {
-    if (constant->isNullValue()) return;
-    if (constant->isAllOnesValue()) {
-      emit_block(when.body);
-      return;
-    }
-  }
-  if (is_vector(condition)) emit_masked(condition, when.body);
-  else emit_branch(condition, when.body);
+  Parts conditions = for_chunks([&] { return bits(when.operands[0]); });
+  auto each_is = [&](bool (llvm::Constant::*test)() const) {
+    return std::all_of(conditions.begin(), conditions.end(), [&](llvm::Value* condition) {
+      auto* constant = llvm::dyn_cast<llvm::Constant>(condition);
+      return constant && (constant->*test)();
+    });
+  };
+  if (each_is(&llvm::Constant::isNullValue)) return;
+  if (each_is(&llvm::Constant::isAllOnesValue))
+    emit_block(when.body);
+  else if (is_vector(conditions[0]))
+    emit_masked(conditions, when.body);
+  else
+    emit_branch(conditions[0], when.body);
 }
 
 void Emitter::emit_branch(llvm::Value* condition, const Block& body) {
@@ -160,78 +175,88 @@ bool Emitter::needs_active_lane(const Block& body) const {
   return needs;
 }
 
-void Emitter::emit_masked(llvm::Value* condition, const Block& body) {
-  llvm::Value* outer = mask_;
-  mask_ = outer ? b_.CreateAnd(outer, condition) : condition;
-  if (needs_active_lane(body)) emit_branch(b_.CreateOrReduce(mask_), body);
-  else emit_block(body);
-  mask_ = outer;
+llvm::Value* Emitter::any_active() {
+  llvm::Value* any = masks_[0];
+  for (size_t i = 1; i < masks_.size(); ++i) any = b_.CreateOr(any, masks_[i]);
+  return b_.CreateOrReduce(any);
+}
+
+void Emitter::emit_masked(const Parts& conditions, const Block& body) {
+  Parts outer = masks_;
+  masks_ = conditions;
+  for (size_t i = 0; i < outer.size(); ++i) masks_[i] = b_.CreateAnd(outer[i], masks_[i]);
+  if (needs_active_lane(body))
+    emit_branch(any_active(), body);
+  else
+    emit_block(body);
+  masks_ = outer;
 }
 
 void Emitter::emit_bind(const Instruction& bind) {
   Expr extent = resolve(bind.expression);
   const Value& source = values_[bind.operands[0]];
   DType dtype = kernel_.type(bind.operands[0]);
-  llvm::Value* value = bits(bind.operands[0]);
-  if (!is_vector(value)) {
-    value = is_signed(dtype) ? b_.CreateSExtOrTrunc(value, b_.getInt64Ty())
-                             : b_.CreateZExtOrTrunc(value, b_.getInt64Ty());
-  } else if (source.index && fits_i32(*source.index)) {
-    value = lane_index(*source.index, b_.getInt32Ty());
-  } else if (dtype_size(dtype) < 4) {
-    llvm::Type* type = with_lanes_of(value, b_.getInt32Ty());
-    value = is_signed(dtype) ? b_.CreateSExt(value, type) : b_.CreateZExt(value, type);
-  } else if (dtype == DType::u32) {
-    value = b_.CreateZExt(value, with_lanes_of(value, b_.getInt64Ty()));
-  }
+  Parts parts = for_chunks([&]() -> llvm::Value* {
+    llvm::Value* value = bits(bind.operands[0]);
+    if (source.index && is_vector(value) && fits_i32(*source.index))
+      return lane_index(*source.index, b_.getInt32Ty());
+    // Lanes stay as narrow as their numbers allow.
+    bool narrow = is_vector(value) && (dtype_size(dtype) < 4 || dtype == DType::i32);
+    llvm::Type* type = with_lanes_of(value, narrow ? b_.getInt32Ty() : b_.getInt64Ty());
+    return is_signed(dtype) ? b_.CreateSExt(value, type) : b_.CreateZExt(value, type);
+  });
   // Copies of an unrolled body bind again: another name keeps their cached expressions apart.
   uint32_t variable = bind.variable;
   if (variables_.contains(variable)) {
     variable = next_variable_++;
     renamed_.insert_or_assign(bind.variable, Expr::variable(variable));
   }
-  variables_.insert_or_assign(variable, Variable{value, frames_.size() - 1});
+  variables_.insert_or_assign(variable, Variable{std::move(parts), frames_.size() - 1});
   ranges_.set(variable, extent);
 }
 
-// The first bad index of a launch goes to the error record; the path is cold.
 void Emitter::emit_report(const Instruction& report) {
-  llvm::Value* condition = bits(report.operands[0]);
-  llvm::Value* bad = bits(report.operands[1]);
-  Expr position = resolve(report.expression);
-  llvm::Value* lane = nullptr;
-  if (mask_ || is_vector(condition)) {
+  for (chunk_ = 0; chunk_ < chunks_; ++chunk_) {
+    llvm::Value* condition = bits(report.operands[0]);
+    bool lanes = mask() || is_vector(condition);
+    if (!lanes) {
+      emit_record(report, condition);
+      break;
+    }
     condition = as_vector(condition);
-    if (mask_) condition = b_.CreateAnd(condition, mask_);
-    llvm::Value* set = b_.CreateBitCast(condition, b_.getIntNTy(width_));
-    condition = b_.CreateICmpNE(set, llvm::Constant::getNullValue(set->getType()));
-    lane = set;
+    emit_record(report, mask() ? b_.CreateAnd(condition, mask()) : condition);
   }
+  chunk_ = 0;
+}
+
+// Where `bad` holds, in a lane or at all: the first one goes to the error record, if that is empty.
+// The path is cold.
+void Emitter::emit_record(const Instruction& report, llvm::Value* bad) {
+  llvm::Value* set = is_vector(bad) ? b_.CreateBitCast(bad, b_.getIntNTy(width_)) : bad;
+  llvm::Value* any = b_.CreateICmpNE(set, llvm::Constant::getNullValue(set->getType()));
+  llvm::Value* value = bits(report.operands[1]);
   llvm::BasicBlock* cold = new_block("report");
   llvm::BasicBlock* record = new_block("record");
   llvm::BasicBlock* after = new_block("after");
   llvm::MDNode* unlikely = llvm::MDBuilder(module_.getContext()).createBranchWeights(1, 1 << 20);
   Frame frame;
-  frame.before = b_.CreateCondBr(condition, cold, after, unlikely);
+  frame.before = b_.CreateCondBr(any, cold, after, unlikely);
   frames_.push_back(std::move(frame));
   b_.SetInsertPoint(cold);
-  llvm::Value* where = index_value(position);
-  if (lane) {
-    llvm::Value* wide = b_.CreateZExt(lane, b_.getInt64Ty());
-    llvm::Value* first = b_.CreateBinaryIntrinsic(llvm::Intrinsic::cttz, wide, b_.getTrue());
-    if (is_vector(bad)) bad = b_.CreateExtractElement(bad, first);
-    if (is_vector(where)) where = b_.CreateExtractElement(where, first);
-  }
+  llvm::Value* position = index_value(resolve(report.expression));
+  llvm::Value* lane = b_.CreateBinaryIntrinsic(llvm::Intrinsic::cttz,
+                                               b_.CreateZExt(set, b_.getInt64Ty()), b_.getTrue());
+  if (is_vector(value)) value = b_.CreateExtractElement(value, lane);
+  if (is_vector(position)) position = b_.CreateExtractElement(position, lane);
   llvm::Value* error = function_->getArg(5);
-  llvm::Value* site = b_.getInt64(report.site);
   auto ordering = llvm::AtomicOrdering::Monotonic;
-  llvm::Value* exchange = b_.CreateAtomicCmpXchg(error, b_.getInt64(-1), site, llvm::Align(8),
-                                                 ordering, ordering);
+  llvm::Value* exchange = b_.CreateAtomicCmpXchg(error, b_.getInt64(-1), b_.getInt64(report.site),
+                                                 llvm::Align(8), ordering, ordering);
   b_.CreateCondBr(b_.CreateExtractValue(exchange, 1), record, after);
   b_.SetInsertPoint(record);
   auto field = [&](unsigned i) { return b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), error, i); };
-  b_.CreateAlignedStore(where, field(1), llvm::Align(8));
-  b_.CreateAlignedStore(bad, field(2), llvm::Align(8));
+  b_.CreateAlignedStore(position, field(1), llvm::Align(8));
+  b_.CreateAlignedStore(value, field(2), llvm::Align(8));
   b_.CreateBr(after);
   frames_.pop_back();
   b_.SetInsertPoint(after);

@@ -37,8 +37,10 @@ llvm::Value* Emitter::pointer_to_terms(BufferId buffer, Expr offset) {
     if (offset.is_constant(0)) return buffer_base(buffer);
     Expr outer = 0, inner = 0;
     for (Expr term : terms_of(offset)) {
-      if (depth_of(term) < depth) outer = outer + term;
-      else inner = inner + term;
+      if (depth_of(term) < depth)
+        outer = outer + term;
+      else
+        inner = inner + term;
     }
     return b_.CreateInBoundsGEP(memory_type(kernel_.buffers[buffer].dtype),
                                 pointer_to_terms(buffer, outer), scalar_index(inner));
@@ -57,8 +59,10 @@ std::optional<int64_t> Emitter::lane_stride(Expr offset) const {
 llvm::Value* Emitter::lane_pointers(BufferId buffer, Expr offset) {
   Expr uniform = 0, varying = 0;
   for (Expr term : terms_of(offset)) {
-    if (is_varying(term)) varying = varying + term;
-    else uniform = uniform + term;
+    if (is_varying(term))
+      varying = varying + term;
+    else
+      uniform = uniform + term;
   }
   llvm::Type* lane = fits_i32(varying) ? b_.getInt32Ty() : b_.getInt64Ty();
   return b_.CreateInBoundsGEP(memory_type(kernel_.buffers[buffer].dtype), pointer(buffer, uniform),
@@ -74,13 +78,19 @@ llvm::Value* Emitter::reverse(llvm::Value* value) {
 llvm::Value* Emitter::load(BufferId id, Expr offset) {
   const Buffer& buffer = kernel_.buffers[id];
   if (buffer.scope == BufferScope::registers) return load_registers(id, offset);
-  llvm::Value* value =
-      is_varying(offset)
-          ? load_lanes(id, offset)
-          : b_.CreateAlignedLoad(memory_type(buffer.dtype), pointer(id, offset),
-                                 llvm::Align(dtype_size(buffer.dtype)));
+  llvm::Value* value = is_varying(offset)
+                           ? load_lanes(id, offset)
+                           : b_.CreateAlignedLoad(memory_type(buffer.dtype), pointer(id, offset),
+                                                  llvm::Align(dtype_size(buffer.dtype)));
   if (buffer.dtype != DType::boolean) return value;
   return b_.CreateICmpNE(value, llvm::Constant::getNullValue(value->getType()));
+}
+
+// Of the first lane of the chunk, or of the last when addresses fall.
+Expr Emitter::lowest_address(Expr offset, bool falling) const {
+  int64_t first = chunk_ * width_, last = first + width_ - 1;
+  Expr rest = linear_in(offset, lane_variable_)->rest;
+  return falling ? rest - last : rest + first;
 }
 
 llvm::Value* Emitter::load_lanes(BufferId id, Expr offset) {
@@ -90,32 +100,40 @@ llvm::Value* Emitter::load_lanes(BufferId id, Expr offset) {
   auto stride = lane_stride(offset);
   bool falling = stride == -1;
   if (stride != 1 && !falling)
-    return b_.CreateMaskedGather(type, lane_pointers(id, offset), align, mask_);
-  // The lowest address: of lane 0, or of the last lane when they fall.
-  Expr first = linear_in(offset, lane_variable_)->rest;
-  if (falling) first = first - static_cast<int64_t>(width_ - 1);
-  llvm::Value* at = pointer(id, first);
+    return b_.CreateMaskedGather(type, lane_pointers(id, offset), align, mask());
+  llvm::Value* at = pointer(id, lowest_address(offset, falling));
   llvm::Value* value = nullptr;
-  if (!mask_) value = b_.CreateAlignedLoad(type, at, align);
-  else value = b_.CreateMaskedLoad(type, at, align, falling ? reverse(mask_) : mask_);
+  if (!mask())
+    value = b_.CreateAlignedLoad(type, at, align);
+  else
+    value = b_.CreateMaskedLoad(type, at, align, falling ? reverse(mask()) : mask());
   return falling ? reverse(value) : value;
 }
 
-void Emitter::store(BufferId id, Expr offset, llvm::Value* value) {
+void Emitter::store(BufferId id, Expr offset, const Parts& value) {
   const Buffer& buffer = kernel_.buffers[id];
-  if (buffer.scope == BufferScope::registers) {
-    store_registers(id, offset, value);
-    return;
-  }
-  if (buffer.dtype == DType::boolean)
-    value = b_.CreateZExt(value, with_lanes_of(value, b_.getInt8Ty()));
-  if (width_ != 0 && is_varying(offset)) {
-    store_lanes(id, offset, as_vector(value));
+  bool in_registers = buffer.scope == BufferScope::registers;
+  auto stored = [&](llvm::Value* v) {
+    bool widen = buffer.dtype == DType::boolean && !in_registers;
+    return widen ? b_.CreateZExt(v, with_lanes_of(v, b_.getInt8Ty())) : v;
+  };
+  if (is_varying(offset)) {
+    for (chunk_ = 0; chunk_ < chunks_; ++chunk_) {
+      llvm::Value* lanes = as_vector(stored(part(value)));
+      if (in_registers)
+        store_registers(id, offset, lanes);
+      else
+        store_lanes(id, offset, lanes);
+    }
+    chunk_ = 0;
     return;
   }
   // All lanes write the same element: the last one that runs stays.
-  if (is_vector(value)) value = b_.CreateExtractElement(value, last_active_lane());
-  b_.CreateAlignedStore(value, pointer(id, offset), llvm::Align(dtype_size(buffer.dtype)));
+  llvm::Value* scalar = stored(is_vector(value[0]) ? last_active_lane(value) : value[0]);
+  if (in_registers)
+    store_registers(id, offset, scalar);
+  else
+    b_.CreateAlignedStore(scalar, pointer(id, offset), llvm::Align(dtype_size(buffer.dtype)));
 }
 
 void Emitter::store_lanes(BufferId id, Expr offset, llvm::Value* value) {
@@ -123,27 +141,33 @@ void Emitter::store_lanes(BufferId id, Expr offset, llvm::Value* value) {
   auto stride = lane_stride(offset);
   bool falling = stride == -1;
   if (stride != 1 && !falling) {
-    b_.CreateMaskedScatter(value, lane_pointers(id, offset), align, mask_);
+    b_.CreateMaskedScatter(value, lane_pointers(id, offset), align, mask());
     return;
   }
-  Expr first = linear_in(offset, lane_variable_)->rest;
-  if (falling) {
-    first = first - static_cast<int64_t>(width_ - 1);
-    value = reverse(value);
-  }
-  llvm::Value* at = pointer(id, first);
-  if (!mask_) b_.CreateAlignedStore(value, at, align);
-  else b_.CreateMaskedStore(value, at, align, falling ? reverse(mask_) : mask_);
+  if (falling) value = reverse(value);
+  llvm::Value* at = pointer(id, lowest_address(offset, falling));
+  if (!mask())
+    b_.CreateAlignedStore(value, at, align);
+  else
+    b_.CreateMaskedStore(value, at, align, falling ? reverse(mask()) : mask());
 }
 
-// The number of the last lane that runs; there is one.
-llvm::Value* Emitter::last_active_lane() {
-  if (!mask_) return b_.getInt32(width_ - 1);
-  llvm::Type* type = b_.getIntNTy(width_);
-  llvm::Value* bits = b_.CreateZExt(b_.CreateBitCast(mask_, type), b_.getInt64Ty());
-  llvm::Value* zeros =
-      b_.CreateBinaryIntrinsic(llvm::Intrinsic::ctlz, bits, b_.getTrue());
-  return b_.CreateSub(b_.getInt64(63), zeros);
+// The element of the last lane that runs; there is one.
+llvm::Value* Emitter::last_active_lane(const Parts& lanes) {
+  if (masks_.empty()) return b_.CreateExtractElement(lanes.back(), uint64_t{width_ - 1});
+  llvm::Value* last = nullptr;
+  for (unsigned i = 0; i < chunks_; ++i) {
+    llvm::Value* set = b_.CreateBitCast(masks_[i], b_.getIntNTy(width_));
+    llvm::Value* wide = b_.CreateZExt(set, b_.getInt64Ty());
+    llvm::Value* zeros = b_.CreateBinaryIntrinsic(llvm::Intrinsic::ctlz, wide, b_.getFalse());
+    llvm::Value* lane = b_.CreateAnd(b_.CreateSub(b_.getInt64(63), zeros), b_.getInt64(63));
+    // Of a chunk without active lanes the number is past its end: kept inside, and not chosen.
+    lane = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, lane, b_.getInt64(width_ - 1));
+    llvm::Value* element = b_.CreateExtractElement(lanes[i], lane);
+    llvm::Value* any = b_.CreateICmpNE(wide, b_.getInt64(0));
+    last = last ? b_.CreateSelect(any, element, last) : element;
+  }
+  return last;
 }
 
 }  // namespace plait::native

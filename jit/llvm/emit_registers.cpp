@@ -25,45 +25,45 @@ void Emitter::reset_registers() {
     const Buffer& buffer = kernel_.buffers[id];
     if (buffer.scope != BufferScope::registers) continue;
     llvm::Type* row = value_type(buffer.dtype);
-    if (buffer.lanes > 1) row = llvm::FixedVectorType::get(row, buffer.lanes);
-    size_t rows = (element_count(buffer) + buffer.lanes - 1) / buffer.lanes;
+    int64_t lanes = row_lanes(id);
+    if (lanes > 1) row = llvm::FixedVectorType::get(row, static_cast<unsigned>(lanes));
+    size_t rows = (element_count(buffer) + lanes - 1) / lanes;
     registers_[id].assign(rows, llvm::PoisonValue::get(row));
   }
 }
 
-// {the first element, whether the lanes follow it}
-std::pair<int64_t, bool> Emitter::register_offset(Expr offset) const {
-  bool varying = is_varying(offset);
+// The element that the first lane of the chunk, or a scalar access, touches.
+int64_t Emitter::register_offset(Expr offset) const {
   std::optional<int64_t> first = offset.constant();
-  if (varying) {
+  if (is_varying(offset)) {
     auto linear = linear_in(offset, lane_variable_);
     first.reset();
     if (linear && linear->coefficient.is_constant(1)) first = linear->rest.constant();
+    if (first) *first += chunk_ * width_;
   }
   PLAIT_INTERNAL_CHECK(first, "{}: register index {}", kernel_.name, to_string(offset));
-  return {*first, varying};
+  return *first;
 }
 
 llvm::Value* Emitter::load_registers(BufferId id, Expr offset) {
-  auto [first, varying] = register_offset(offset);
-  if (varying) return register_slice(id, first, width_);
-  uint32_t lanes = kernel_.buffers[id].lanes;
+  int64_t first = register_offset(offset);
+  if (is_varying(offset)) return register_slice(id, first, width_);
+  int64_t lanes = row_lanes(id);
   llvm::Value* row = registers_[id][first / lanes];
-  return lanes == 1 ? row : b_.CreateExtractElement(row, first % lanes);
+  return lanes == 1 ? row : b_.CreateExtractElement(row, static_cast<uint64_t>(first % lanes));
 }
 
 void Emitter::store_registers(BufferId id, Expr offset, llvm::Value* value) {
-  auto [first, varying] = register_offset(offset);
-  uint32_t lanes = kernel_.buffers[id].lanes;
-  if (varying) {
-    value = as_vector(value);
-    if (mask_) value = b_.CreateSelect(mask_, value, register_slice(id, first, width_));
+  int64_t first = register_offset(offset);
+  int64_t lanes = row_lanes(id);
+  if (is_varying(offset)) {
+    if (mask()) value = b_.CreateSelect(mask(), value, register_slice(id, first, width_));
     set_register_slice(id, first, value);
     return;
   }
-  if (is_vector(value)) value = b_.CreateExtractElement(value, last_active_lane());
   llvm::Value*& row = registers_[id][first / lanes];
-  row = lanes == 1 ? value : b_.CreateInsertElement(row, value, first % lanes);
+  row =
+      lanes == 1 ? value : b_.CreateInsertElement(row, value, static_cast<uint64_t>(first % lanes));
 }
 
 llvm::Value* Emitter::concatenate(std::vector<llvm::Value*> parts) {
@@ -87,7 +87,7 @@ llvm::Value* Emitter::concatenate(std::vector<llvm::Value*> parts) {
 
 // `count` elements from `first` on, as one vector.
 llvm::Value* Emitter::register_slice(BufferId id, int64_t first, int64_t count) {
-  int64_t lanes = kernel_.buffers[id].lanes;
+  int64_t lanes = row_lanes(id);
   const std::vector<llvm::Value*>& rows = registers_[id];
   if (lanes == 1) {
     llvm::Value* vector = llvm::PoisonValue::get(
@@ -105,7 +105,7 @@ llvm::Value* Emitter::register_slice(BufferId id, int64_t first, int64_t count) 
 }
 
 void Emitter::set_register_slice(BufferId id, int64_t first, llvm::Value* value) {
-  int64_t lanes = kernel_.buffers[id].lanes;
+  int64_t lanes = row_lanes(id);
   int64_t count = width_;
   std::vector<llvm::Value*>& rows = registers_[id];
   if (lanes == 1) {

@@ -5,6 +5,7 @@
 // pass runs afterwards, so what is written here is what the code generator sees.
 #pragma once
 
+#include <llvm/ADT/SmallVector.h>
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
@@ -26,11 +27,18 @@ using kernel::Instruction;
 using kernel::Kernel;
 using kernel::Op;
 
-// A kernel value: a scalar, or one SIMD value with a lane per iteration of the vector loop around
-// it. Uniform values stay scalars until they meet a vector. i64 values that are index expressions
-// stay expressions until something needs their bits.
+// SIMD values of the chunks of a vector loop, or one scalar.
+using Parts = llvm::SmallVector<llvm::Value*, 4>;
+
+// The width in which LLVM can hold `lanes`: the same, or a smaller one that divides them where it
+// would widen them to the next power of two.
+unsigned chunk_width(unsigned lanes);
+
+// A kernel value: a scalar, or lanes for the iterations of the vector loop around it. Uniform
+// values stay scalars until they meet a vector. i64 values that are index expressions stay
+// expressions until something needs their bits.
 struct Value {
-  llvm::Value* bits = nullptr;
+  Parts parts;
   std::optional<Expr> index;
 };
 
@@ -56,20 +64,31 @@ class Emitter {
   struct PointerKeyHash {
     size_t operator()(const PointerKey& key) const { return key.offset.hash() * 31 + key.buffer; }
   };
+  struct LaneKey {
+    Expr index;
+    unsigned chunk;
+    unsigned bits;
+    bool operator==(const LaneKey&) const = default;
+  };
+  struct LaneKeyHash {
+    size_t operator()(const LaneKey& key) const {
+      return (key.index.hash() * 31 + key.chunk) * 31 + key.bits;
+    }
+  };
   struct Frame {
-    llvm::Instruction* before = nullptr;    // the terminator that enters the frame
-    llvm::PHINode* counter = nullptr;       // of a loop
-    llvm::Value* first = nullptr;           // the counter's first value
+    llvm::Instruction* before = nullptr;  // the terminator that enters the frame
+    llvm::PHINode* counter = nullptr;     // of a loop
+    llvm::Value* first = nullptr;         // the counter's first value
     uint32_t variable = 0;
     std::unordered_map<Expr, llvm::Value*> indices;
-    std::unordered_map<Expr, llvm::Value*> lane_indices[2];  // i32, i64; of the current vector loop
+    std::unordered_map<LaneKey, llvm::Value*, LaneKeyHash> lane_indices;  // of the vector loop
     std::unordered_map<PointerKey, llvm::Value*, PointerKeyHash> pointers;
-    std::unordered_map<llvm::Value*, llvm::Value*> splats;   // of the current vector loop
+    std::unordered_map<llvm::Value*, llvm::Value*> splats;  // of the vector loop
     std::vector<Induction> inductions;
   };
   struct Variable {
-    llvm::Value* value;  // i64, or a vector of i32 or i64
-    size_t frame;        // where it is known
+    Parts parts;   // i64, or vectors of i32 or i64
+    size_t frame;  // where it is known
   };
   // Values of the register buffers that a block stores to, to be merged where control flow joins.
   using Rows = std::vector<std::pair<BufferId, std::vector<llvm::Value*>>>;
@@ -77,12 +96,30 @@ class Emitter {
   // emit.cpp: instructions and values.
   void emit_block(const Block& block);
   void emit_instruction(const Instruction& instruction);
+  llvm::Value* emit_comparison(const Instruction& instruction);
+  llvm::Value* emit_cast(const Instruction& instruction);
   void remove_dead_phis(llvm::Function& function);
   llvm::Type* value_type(DType dtype);
   llvm::Type* memory_type(DType dtype);
   llvm::Constant* constant(const Scalar& scalar);
   llvm::Value* bits(kernel::ValueId value);
-  void set(const Instruction& instruction, llvm::Value* bits);
+  // Sets the result to make() of each chunk; of the first alone if that is a scalar.
+  template <class F>
+  void set(const Instruction& instruction, F&& make) {
+    values_[instruction.result] = Value{for_chunks(make), std::nullopt};
+  }
+  template <class F>
+  Parts for_chunks(F&& make) {
+    Parts parts;
+    for (chunk_ = 0; chunk_ < chunks_; ++chunk_) {
+      parts.push_back(make());
+      if (!is_vector(parts.back())) break;
+    }
+    chunk_ = 0;
+    return parts;
+  }
+  llvm::Value* part(const Parts& parts) const { return parts[parts.size() == 1 ? 0 : chunk_]; }
+  llvm::Value* mask() const { return masks_.empty() ? nullptr : masks_[chunk_]; }
   llvm::Value* splat(llvm::Value* scalar);
   llvm::Value* as_vector(llvm::Value* value) { return is_vector(value) ? value : splat(value); }
   void unify(std::initializer_list<llvm::Value**> values);
@@ -146,17 +183,19 @@ class Emitter {
   llvm::Value* lane_pointers(BufferId buffer, Expr offset);
   std::optional<int64_t> lane_stride(Expr offset) const;
   llvm::Value* load(BufferId buffer, Expr offset);
-  void store(BufferId buffer, Expr offset, llvm::Value* value);
+  void store(BufferId buffer, Expr offset, const Parts& value);
   llvm::Value* load_lanes(BufferId buffer, Expr offset);
   void store_lanes(BufferId buffer, Expr offset, llvm::Value* value);
-  llvm::Value* last_active_lane();
+  llvm::Value* last_active_lane(const Parts& lanes);
+  Expr lowest_address(Expr offset, bool falling) const;
   llvm::Value* reverse(llvm::Value* value);
 
   // emit_registers.cpp: buffers in registers.
   void reset_registers();
+  int64_t row_lanes(BufferId buffer) const { return chunk_width(kernel_.buffers[buffer].lanes); }
   llvm::Value* load_registers(BufferId buffer, Expr offset);
   void store_registers(BufferId buffer, Expr offset, llvm::Value* value);
-  std::pair<int64_t, bool> register_offset(Expr offset) const;
+  int64_t register_offset(Expr offset) const;
   llvm::Value* register_slice(BufferId buffer, int64_t first, int64_t count);
   void set_register_slice(BufferId buffer, int64_t first, llvm::Value* value);
   void transpose(BufferId buffer);
@@ -173,9 +212,11 @@ class Emitter {
                          bool may_be_empty, const std::function<void()>& body, const Rows& carried);
   void emit_when(const Instruction& when);
   void emit_branch(llvm::Value* condition, const Block& body);
-  void emit_masked(llvm::Value* condition, const Block& body);
+  void emit_masked(const Parts& conditions, const Block& body);
+  llvm::Value* any_active();
   void emit_bind(const Instruction& bind);
   void emit_report(const Instruction& report);
+  void emit_record(const Instruction& report, llvm::Value* lanes);
   bool needs_active_lane(const Block& body) const;
   llvm::BasicBlock* new_block(const char* name);
 
@@ -184,17 +225,20 @@ class Emitter {
   llvm::IRBuilder<> b_;
   bool native_f16_;
   llvm::Function* function_ = nullptr;
-  std::vector<Value> values_;                        // by ValueId
-  std::vector<std::vector<llvm::Value*>> registers_;  // by BufferId: rows of `lanes` elements
+  std::vector<Value> values_;                         // by ValueId
+  std::vector<std::vector<llvm::Value*>> registers_;  // by BufferId: rows of row_lanes()
   std::vector<Frame> frames_;
   std::unordered_map<uint32_t, Variable> variables_;
-  Substitution renamed_;    // variables of unrolled loops are numbers; see emit_bind
+  Substitution renamed_;  // variables of unrolled loops are numbers; see emit_bind
   uint32_t next_variable_;
   Ranges ranges_;
-  // The vector loop around the insertion point; width 0 if there is none.
+  // The vector loop around the insertion point: `chunks_` SIMD values of `width_` lanes; width 0 if
+  // there is none. `chunk_` is the one that is written now.
   uint32_t lane_variable_ = 0;
   unsigned width_ = 0;
-  llvm::Value* mask_ = nullptr;  // active lanes; null: all
+  unsigned chunks_ = 1;
+  unsigned chunk_ = 0;
+  Parts masks_;  // active lanes; empty: all
 };
 
 // Bytes of scratch before local buffer `buffer`, and of all local buffers together.

@@ -17,10 +17,10 @@ struct Binding {
 };
 
 struct LoweredGroup {
-  kernel::Kernel kernel;             // verified
-  std::vector<Binding> buffers;      // one per parameter and workspace of the kernel, in its order
-  std::vector<Expr> sizes;           // one per kernel symbol, over graph symbols
-  std::vector<Value> axis_owners;    // by error site: the node whose index went out of range
+  kernel::Kernel kernel;           // verified
+  std::vector<Binding> buffers;    // one per parameter and workspace of the kernel, in its order
+  std::vector<Expr> sizes;         // one per kernel symbol, over graph symbols
+  std::vector<Value> axis_owners;  // by error site: the node whose index went out of range
 };
 
 LoweredGroup lower_group(const Graph& graph, const fusion::FusionPlan& plan,

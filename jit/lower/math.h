@@ -18,10 +18,10 @@ kernel::ValueId emit_unary(kernel::Builder& builder, UnaryOp op, kernel::ValueId
 kernel::ValueId emit_binary(kernel::Builder& builder, BinaryOp op, kernel::ValueId a,
                             kernel::ValueId b);
 
-// Philox-4x32-10: the four u32 words for the counter (counter_lo, counter_hi, 0, 0) and the key
-// (key_lo, key_hi), all u32.
-std::array<kernel::ValueId, 4> emit_philox(kernel::Builder& builder, kernel::ValueId counter_lo,
-                                           kernel::ValueId counter_hi, kernel::ValueId key_lo,
-                                           kernel::ValueId key_hi);
+// Philox-4x32-10: four u32 words from a counter and a key of u32 words (core/random.h says how
+// both come about).
+std::array<kernel::ValueId, 4> emit_philox(kernel::Builder& builder,
+                                           const std::array<kernel::ValueId, 4>& counter,
+                                           const std::array<kernel::ValueId, 2>& key);
 
 }  // namespace plait::lower

@@ -51,6 +51,16 @@ class Values {
   void undefine_buffers() { in_buffer_.clear(); }
   void store(Value v, const Tuple& tuple, ValueId id);
 
+  // Where an update of scatter `v` goes, and the condition (absent: always) that it is in range.
+  // Reports bad indices where the scatter says so.
+  struct Target {
+    Tuple tuple;
+    std::optional<ValueId> inside;
+  };
+  Target scatter_target(Value v, const Tuple& update);
+  // An integer that is known to lie in [0, extent) becomes an index, in the current block.
+  Expr bind(ValueId value, Expr extent);
+
   BufferId buffer_of(Value v, bool write);  // the kernel parameter for a value's memory
   BufferId workspace(DType dtype, Expr size);
   BufferId local(DType dtype, Expr size);
@@ -86,6 +96,10 @@ class Values {
   // The integer value of an index expression that reads tensors.
   Emitted data_index(Expr e);
   Emitted condition_in_range(Expr e, Expr extent);
+  Emitted both(std::optional<Emitted> a, Emitted b);
+  // Makes `at`, the index tuple of a mapped tensor of `shape`, safe to use; the condition that it
+  // was in range, if that is not certain. `position` is for error texts.
+  std::optional<Emitted> bind_tuple(Value mapped, Tuple& at, const Shape& shape, Expr position);
   Emitted guarded(DType dtype, Scalar otherwise,
                   const std::vector<std::pair<Emitted, std::function<Emitted()>>>& cases);
   Emitted place(std::initializer_list<Emitted> operands, const std::function<ValueId()>& make);
@@ -100,10 +114,10 @@ class Values {
   LoweredGroup& result_;
   Ranges ranges_;
   std::unordered_map<uint32_t, size_t> variable_block_;
-  std::vector<Scope> scopes_;              // one per open block
-  size_t guard_block_ = 0;                 // loads may not move out of a guard
+  std::vector<Scope> scopes_;  // one per open block
+  size_t guard_block_ = 0;     // loads may not move out of a guard
   Expr vector_variable_;
-  int64_t vector_extent_ = 0;              // 0: no vector loop is open
+  int64_t vector_extent_ = 0;  // 0: no vector loop is open
   std::unordered_set<Value> computed_here_;
   std::unordered_map<Key, std::pair<BufferId, Expr>, KeyHash> in_buffer_;
   std::unordered_map<Value, BufferId> buffers_;

@@ -182,8 +182,7 @@ std::optional<Cluster::Entry> Cluster::place(Value v) {
       equations.push_back({demand.tuple[k], it->second.tuple[k]});
     }
   }
-  std::vector<std::optional<Expr>> solution =
-      solve(equations, kUnknown, unknown_extents, ranges_);
+  std::vector<std::optional<Expr>> solution = solve(equations, kUnknown, unknown_extents, ranges_);
 
   // Axes that nothing determines (a broadcast's new ones): unused group axes of that extent, in
   // order, else new group axes.

@@ -13,11 +13,12 @@ namespace plait::fusion {
 
 // Which cluster each value is in.
 struct Partition {
-  std::vector<int> home;                      // -1: none
+  std::vector<int> home;  // -1: none
   std::vector<std::vector<Value>> clusters;
 };
 
-// What `value` at `tuple` reads: computed values and sources, with the tuple at which it reads them.
+// What `value` at `tuple` reads: computed values and sources, with the tuple at which it reads
+// them.
 struct Demand {
   Value value;
   Tuple tuple;
@@ -61,8 +62,8 @@ class Cluster {
   Ranges ranges_;
   std::unordered_map<Value, Entry> entries_;
   std::vector<Value> order_;
-  std::vector<Value> open_;            // neighbours to try
-  std::vector<bool> above_, below_;    // outside values that a member needs, that need a member
+  std::vector<Value> open_;          // neighbours to try
+  std::vector<bool> above_, below_;  // outside values that a member needs, that need a member
 };
 
 // The axes that a nest's row-level members have (outer) and the others (inner); empty optional if

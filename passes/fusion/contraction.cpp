@@ -14,6 +14,16 @@ std::optional<Contraction> match_contraction(const Graph& graph, Value reduce, s
   const Node& product = graph.node(node.operands[0]);
   if (product.op != MetaOp::binary || product.binary() != BinaryOp::mul) return std::nullopt;
 
+  if (compute_type(product.type.dtype) != product.type.dtype) {
+    if (why) {
+      *why = fmt::format(
+          "%{}: products of {} round before they are summed. hint: cast the factors "
+          "to f32",
+          reduce, dtype_name(product.type.dtype));
+    }
+    return std::nullopt;
+  }
+
   Contraction result;
   result.reduce = reduce;
   const auto rank = static_cast<uint32_t>(node.type.rank());

@@ -53,7 +53,9 @@ Tuple broadcast_operand(const Graph& graph, const Node& node, const Tuple& tuple
   return result;
 }
 
-Tuple mapped(const Node& node, const Tuple& tuple, size_t first_index) {
+}  // namespace
+
+Tuple mapped_tuple(const Node& node, const Tuple& tuple, size_t first_index) {
   Substitution axes;
   for (size_t k = 0; k < tuple.size(); ++k) axes.emplace(static_cast<uint32_t>(k), tuple[k]);
   Tuple result;
@@ -66,8 +68,6 @@ Tuple mapped(const Node& node, const Tuple& tuple, size_t first_index) {
   }
   return result;
 }
-
-}  // namespace
 
 Tuple operand_tuple(const Graph& graph, const Node& node, const Tuple& tuple, size_t operand,
                     const std::vector<Expr>& reduced) {
@@ -94,7 +94,7 @@ Tuple operand_tuple(const Graph& graph, const Node& node, const Tuple& tuple, si
     }
     case MetaOp::reindex:
       PLAIT_INTERNAL_CHECK(operand == 0, "the indices of a reindex have no tuple of their own");
-      return mapped(node, tuple, 1);
+      return mapped_tuple(node, tuple, 1);
     case MetaOp::concat: {
       const int64_t axis = node.attributes.axes[0];
       Expr offset = 0;
@@ -129,9 +129,9 @@ std::vector<uint32_t> ranges_of(const Graph& graph, Value value, const Tuple& tu
     const auto [v, at] = std::move(open.back());
     open.pop_back();
     const Node& node = graph.node(v);
-    const bool walk = (is_elementwise(node.op) || node.op == MetaOp::broadcast ||
-                       node.op == MetaOp::reindex) &&
-                      visits < kMostVisits;
+    const bool walk =
+        (is_elementwise(node.op) || node.op == MetaOp::broadcast || node.op == MetaOp::reindex) &&
+        visits < kMostVisits;
     if (!walk) {
       for (Expr e : at) {
         for (uint32_t id : variables_of(e)) ranges.insert(id);

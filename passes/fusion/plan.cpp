@@ -69,8 +69,7 @@ class Planner {
       std::set<int>& needed = needed_in_[v];
       const bool outside =
           std::any_of(needed.begin(), needed.end(), [&](int nest) { return nest != home; });
-      const bool store =
-          must_store(v) || (outside && roles_.recompute_cost[v] == kKeep);
+      const bool store = must_store(v) || (outside && roles_.recompute_cost[v] == kKeep);
       if (store) {
         plan_.in_memory[v] = true;
         needed = {home};
@@ -178,8 +177,8 @@ class Planner {
   FusionPlan plan_;
   Roles roles_;
   Partition partition_;
-  std::vector<Nest> nests_;                 // by cluster
-  std::vector<std::set<int>> needed_in_;    // per value: the nests that compute or read it
+  std::vector<Nest> nests_;               // by cluster
+  std::vector<std::set<int>> needed_in_;  // per value: the nests that compute or read it
 };
 
 std::string tuple_text(const std::vector<Expr>& tuple) {
@@ -218,11 +217,11 @@ std::string to_text(const Graph& graph, const FusionPlan& plan) {
       text += '\n';
       for (const Member& member : nest.members) {
         const Node& node = graph.node(member.value);
-        const bool stored = std::find(nest.stores.begin(), nest.stores.end(), member.value) !=
-                            nest.stores.end();
-        text += fmt::format("    {}%{} {}{} : {}\n", stored ? "store " : "", member.value,
-                            plait::name_of(node.op), tuple_text(member.tuple),
-                            to_string(node.type));
+        const bool stored =
+            std::find(nest.stores.begin(), nest.stores.end(), member.value) != nest.stores.end();
+        text +=
+            fmt::format("    {}%{} {}{} : {}\n", stored ? "store " : "", member.value,
+                        plait::name_of(node.op), tuple_text(member.tuple), to_string(node.type));
       }
     }
   }

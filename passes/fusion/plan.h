@@ -3,8 +3,8 @@
 //
 // A *nest* computes a set of graph values over common *group axes*. Every member has a tuple: its
 // index expressions over the group axes (variable k is axis k). A value that a member needs and
-// that is neither a member at the demanded tuple nor in memory is recomputed where it is needed, from
-// values that are. A *group* is one launch: nests in order, a barrier after each.
+// that is neither a member at the demanded tuple nor in memory is recomputed where it is needed,
+// from values that are. A *group* is one launch: nests in order, a barrier after each.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,8 @@ namespace plait::fusion {
 
 struct Member {
   Value value;
-  std::vector<Expr> tuple;          // of the value's own axes
-  std::vector<uint32_t> reduced;    // reduce: the group axis of each reduced axis
+  std::vector<Expr> tuple;        // of the value's own axes
+  std::vector<uint32_t> reduced;  // reduce: the group axis of each reduced axis
 };
 
 enum class NestKind : uint8_t {
@@ -32,8 +32,8 @@ enum class NestKind : uint8_t {
 // A sum of products over k, where one factor knows m and not n, the other n and not m.
 struct Contraction {
   Value reduce;
-  Value left, right;                // the factors
-  std::vector<Expr> left_tuple;     // over group axes and, above them, one variable per k axis
+  Value left, right;             // the factors
+  std::vector<Expr> left_tuple;  // over group axes and, above them, one variable per k axis
   std::vector<Expr> right_tuple;
   std::vector<uint32_t> batch, m, n;  // group axes
   std::vector<uint32_t> k;            // variables, in row-major order of the reduced axes
@@ -42,10 +42,10 @@ struct Contraction {
 
 struct Nest {
   NestKind kind = NestKind::loops;
-  std::vector<Expr> extents;        // of the group axes
-  std::vector<Member> members;      // in graph order
-  std::vector<Value> stores;        // the members written to memory
-  std::vector<uint32_t> inner;      // loops: axes reduced by reductions that are complete per row
+  std::vector<Expr> extents;    // of the group axes
+  std::vector<Member> members;  // in graph order
+  std::vector<Value> stores;    // the members written to memory
+  std::vector<uint32_t> inner;  // loops: axes reduced by reductions that are complete per row
   std::optional<Contraction> contraction;
 };
 
@@ -54,9 +54,9 @@ struct Group {
 };
 
 struct FusionPlan {
-  std::vector<Group> groups;        // in an order that respects their dependences
-  std::vector<bool> in_memory;      // per value: sources with storage, and all stores
-  std::vector<std::string> log;     // why boundaries stand, one line each
+  std::vector<Group> groups;     // in an order that respects their dependences
+  std::vector<bool> in_memory;   // per value: sources with storage, and all stores
+  std::vector<std::string> log;  // why boundaries stand, one line each
 };
 
 // `fuse` = false puts every value in a group of its own (contractions keep their product): the

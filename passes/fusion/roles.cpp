@@ -224,7 +224,8 @@ double recompute_cost(const Graph& graph, const Roles& roles, Value v) {
 
 double estimated_elements(const Shape& shape) {
   double elements = 1;
-  for (Expr extent : shape) elements *= static_cast<double>(bounds(extent, {}).hi.value_or(1 << 20));
+  for (Expr extent : shape)
+    elements *= static_cast<double>(bounds(extent, {}).hi.value_or(1 << 20));
   return elements;
 }
 

@@ -11,10 +11,10 @@ namespace plait::fusion {
 
 enum class Role : uint8_t {
   dead,
-  source,     // in memory from the start: input, parameter, constant of several elements
-  view,       // never computed by itself: broadcast, reindex, iota, scalars, widening casts of
-              // these, and values generated from them without reading memory
-  computed,   // everything else
+  source,    // in memory from the start: input, parameter, constant of several elements
+  view,      // never computed by itself: broadcast, reindex, iota, scalars, widening casts of
+             // these, and values generated from them without reading memory
+  computed,  // everything else
 };
 
 struct Roles {
@@ -27,7 +27,7 @@ struct Roles {
   // What it costs to compute an elementwise value again from its leaves, in about simple
   // operations per element; infinite where it must be kept (reductions, or too much to redo).
   std::vector<double> recompute_cost;
-  std::vector<bool> is_root;                    // output or operand of an assign
+  std::vector<bool> is_root;  // output or operand of an assign
 };
 
 // `log` receives why sums of products are no contractions.

@@ -8,7 +8,10 @@ namespace {
 class Solver {
  public:
   Solver(uint32_t first, const std::vector<Expr>& extents, const Ranges& ranges)
-      : first_(first), extents_(extents), ranges_(ranges), solution_(extents.size()),
+      : first_(first),
+        extents_(extents),
+        ranges_(ranges),
+        solution_(extents.size()),
         digits_(extents.size()) {}
 
   void add(const Equation& equation) {

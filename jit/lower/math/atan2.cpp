@@ -1,5 +1,6 @@
 // atan2: the arc tangent of min(|y|, |x|) / max(|y|, |x|) in [0, 1] by a minimax polynomial
 // (tools/gen_math_coefficients.py), then reflected into its octant.
+#include "jit/lower/math/constants.h"
 #include "jit/lower/math/functions.h"
 
 namespace plait::lower::math {
@@ -16,9 +17,6 @@ constexpr double kAtanF64[] = {
     -0.025930769761691876,  0.01708410297482341,    -0.0092653233269205312, 0.0039004120459535789,
     -0.0011807556681657874, 0.00022684616864491778, -2.066204416371236e-5,
 };
-
-constexpr double kHalfPiF32[] = {0x1.921fb6p+0, -0x1.777a5cp-25};
-constexpr double kHalfPiF64[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54};
 
 }  // namespace
 
@@ -39,12 +37,12 @@ Number atan2(Number y, Number x) {
   const Number x_sign = sign_of(x);
   const Number x_negative = x_sign != x_sign.like_integer(0);
   const Number mirrored = flip_sign(angle, x_sign);
-  const double* half_pi = f64 ? kHalfPiF64 : kHalfPiF32;
-  const Number axis = select(x_negative, x.like(2 * half_pi[0]), 0.0);
-  const Number axis_low = select(x_negative, x.like(2 * half_pi[1]), 0.0);
+  const ConstantPair& half_pi = f64 ? kHalfPiF64 : kHalfPiF32;
+  const Number axis = select(x_negative, x.like(2 * half_pi.high), 0.0);
+  const Number axis_low = select(x_negative, x.like(2 * half_pi.low), 0.0);
   const Number signed_angle = select(steep, -mirrored, mirrored);
-  const Number base = select(steep, half_pi[0], axis);
-  const Number base_low = select(steep, half_pi[1], axis_low);
+  const Number base = select(steep, half_pi.high, axis);
+  const Number base_low = select(steep, half_pi.low, axis_low);
   return flip_sign(base + (base_low + signed_angle), sign_of(y));
 }
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "jit/lower/math/constants.h"
 #include "jit/lower/math/number.h"
 
 namespace plait::lower::math {
@@ -10,9 +11,6 @@ namespace plait::lower::math {
 // high + low, |low| at most half an ulp of high unless said otherwise.
 struct DoubleDouble {
   Number high, low;
-};
-struct DoubleDoubleConstant {
-  double high, low;
 };
 
 // a + b exactly; quick_sum needs |a| >= |b| or a = 0.
@@ -37,7 +35,7 @@ inline DoubleDouble product_of(DoubleDouble a, DoubleDouble b) {
   const DoubleDouble product = exact_product(a.high, b.high);
   return quick_sum(product.high, fma(a.high, b.low, fma(a.low, b.high, product.low)));
 }
-inline DoubleDouble product_of(DoubleDouble a, DoubleDoubleConstant b) {
+inline DoubleDouble product_of(DoubleDouble a, ConstantPair b) {
   return product_of(a, DoubleDouble{a.high.like(b.high), a.high.like(b.low)});
 }
 

@@ -3,6 +3,7 @@
 // x = k ln 2 + r with |r| <= ln(2)/2: k comes from adding 1.5 * 2^p, which rounds to an integer and
 // leaves it in the low bits (Cody and Waite, "Software Manual for the Elementary Functions", 1980);
 // e^r = 1 + r + r^2 Q(r) with a minimax Q (tools/gen_math_coefficients.py).
+#include "jit/lower/math/constants.h"
 #include "jit/lower/math/functions.h"
 
 namespace plait::lower::math {
@@ -23,25 +24,27 @@ constexpr double kExpF64[] = {
     2.0875342864900365e-9,
 };
 
-constexpr double kLog2E = 0x1.71547652b82fep+0;
-constexpr double kLn2F32[] = {0x1.62e43p-1, -0x1.05c61p-29};
-constexpr double kLn2F64[] = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
-
 struct Reduced {
-  Number k;         // an integer, as a float
-  Number k_bits;    // k + offset in the low bits, rubbish above
-  Number r, r_low;  // x - k ln 2 = r + r_low; r_low is below half an ulp of r
+  Number k;       // an integer, as a float
+  Number k_bits;  // k + offset in the low bits, rubbish above
+  Number near_r;  // x - k (ln 2 without its low part), exactly
+  Number r;       // x - k ln 2, rounded
 };
+
+const ConstantPair& ln2_for(Number x) { return x.is_f64() ? kLn2F64 : kLn2F32; }
 
 // `offset` is a small integer that k_bits carries in addition.
 Reduced reduce(Number x, int offset) {
-  const double* ln2 = x.is_f64() ? kLn2F64 : kLn2F32;
   const double magic = format_of(x).round_magic + offset;
-  const Number shifted = fma(x, kLog2E, magic);
+  const Number shifted = fma(x, kLog2EF64.high, magic);
   const Number k = shifted - magic;
-  const Number exact = fma(k, -ln2[0], x);
-  const Number r = fma(k, -ln2[1], exact);
-  return {k, bits_of(shifted), r, fma(k, -ln2[1], exact - r)};
+  const Number near_r = fma(k, -ln2_for(x).high, x);
+  return {k, bits_of(shifted), near_r, fma(k, -ln2_for(x).low, near_r)};
+}
+
+// x - k ln 2 - r: what the rounding of r lost.
+Number lost_of(const Reduced& reduced) {
+  return fma(reduced.k, -ln2_for(reduced.k).low, reduced.near_r - reduced.r);
 }
 
 Number exp_polynomial(Number r) { return fma(fma(exp_tail(r), r, 1.0), r, 1.0); }
@@ -88,7 +91,7 @@ Number expm1(Number x) {
   const Reduced reduced = reduce(limited, format_of(x).bias - 1);
   const Number half_scale = power_of_two(reduced.k_bits, x.dtype());
   const Number head = fma(half_scale, reduced.r, half_scale - 0.5);
-  const Number tail = fma(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r_low);
+  const Number tail = fma(reduced.r * reduced.r, exp_tail(reduced.r), lost_of(reduced));
   const Number half = fma(half_scale, tail, head);
   return select(abs(x) < (f64 ? 0x1p-54 : 0x1p-25), x, half + half);
 }

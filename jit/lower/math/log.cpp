@@ -4,26 +4,17 @@
 // In f64, with s = f/(2 + f), log(1 + f) = 2 atanh(s) = 2s + s z P(z), z = s^2, arranged as
 // f - (f^2/2 - s (f^2/2 + z P(z))), where the leading term is exact (W. J. Cody and W. Waite 1980;
 // the form of FreeBSD's msun). P is minimax (tools/gen_math_coefficients.py).
-#include <limits>
-
+#include "jit/lower/math/constants.h"
 #include "jit/lower/math/functions.h"
 
 namespace plait::lower::math {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 constexpr double kLogF32[] = {-0.5,        0.333333313,  -0.250008196, 0.200012267,  -0.166233584,
                               0.142017543, -0.131601706, 0.127615854,  -0.0763453394};
 constexpr double kLogF64[] = {0.66666666666667351, 0.39999999999413133, 0.28571428742765714,
                               0.2222219853114836,  0.18183566668807213, 0.15313986786026387,
                               0.14796624269675035};
-
-constexpr double kLn2F32[] = {0x1.62e43p-1, -0x1.05c61p-29};
-constexpr double kLn2F64[] = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
-constexpr double kLog2EF32[] = {0x1.715476p+0, 0x1.4ae0cp-26};
-constexpr double kLog2EF64[] = {0x1.71547652b82fep+0, 0x1.777d0ffda0d24p-56};
 
 // log(1 + f) - f.
 Number log_tail(Number f) {
@@ -36,8 +27,8 @@ Number log_tail(Number f) {
 
 // exponent ln 2 + (f + tail).
 Number combine(Number exponent, Number f, Number tail) {
-  const double* ln2 = f.is_f64() ? kLn2F64 : kLn2F32;
-  return fma(exponent, ln2[0], f + fma(exponent, ln2[1], tail));
+  const ConstantPair& ln2 = f.is_f64() ? kLn2F64 : kLn2F32;
+  return fma(exponent, ln2.high, f + fma(exponent, ln2.low, tail));
 }
 
 // `result`, but the right values where x is not positive and finite.
@@ -80,10 +71,10 @@ Number log(Number x) {
 
 // log2(e) (f + tail) + exponent; exact at powers of two, where f is 0.
 Number log2(Number x) {
-  const double* log2e = x.is_f64() ? kLog2EF64 : kLog2EF32;
+  const ConstantPair& log2e = x.is_f64() ? kLog2EF64 : kLog2EF32;
   const Decomposed d = decompose_any(x);
-  const Number low = fma(d.f, log2e[1], log_tail(d.f) * log2e[0]);
-  return with_special_cases(d.exponent + fma(d.f, log2e[0], low), x);
+  const Number low = fma(d.f, log2e.low, log_tail(d.f) * log2e.high);
+  return with_special_cases(d.exponent + fma(d.f, log2e.high, low), x);
 }
 
 // The logarithm of u = 1 + x plus its rounding error c, which is scaled by 2^-e and added to f.

@@ -24,13 +24,13 @@ Number wide_product(Number word, uint64_t multiplier) {
 
 }  // namespace
 
-std::array<kernel::ValueId, 4> emit_philox(kernel::Builder& builder, kernel::ValueId counter_lo,
-                                           kernel::ValueId counter_hi, kernel::ValueId key_lo,
-                                           kernel::ValueId key_hi) {
+std::array<kernel::ValueId, 4> emit_philox(kernel::Builder& builder,
+                                           const std::array<kernel::ValueId, 4>& counter_words,
+                                           const std::array<kernel::ValueId, 2>& key_words) {
   auto wide = [&](kernel::ValueId word) { return Number(builder, word).cast(DType::u64); };
-  const Number key[2] = {wide(key_lo), wide(key_hi)};
-  const Number zero = key[0].like_integer(0);
-  Number counter[4] = {wide(counter_lo), wide(counter_hi), zero, zero};
+  const Number key[2] = {wide(key_words[0]), wide(key_words[1])};
+  Number counter[4] = {wide(counter_words[0]), wide(counter_words[1]), wide(counter_words[2]),
+                       wide(counter_words[3])};
   for (uint64_t round = 0; round < kRounds; ++round) {
     const Number round_key[2] = {key[0] + key[0].like_integer(round * kWeyl[0]),
                                  key[1] + key[1].like_integer(round * kWeyl[1])};

@@ -3,16 +3,11 @@
 // f32 computes in f64, whose 53 bits are more than enough. f64 needs log2|x| to about 68 bits: it
 // is a double-double. With s = f/(2 + f), log(1 + f) / 2 = atanh(s) = s + s z (1/3 + z P(z)),
 // z = s^2, where only z P is small enough for one f64.
-#include <limits>
-
 #include "jit/lower/math/double_double.h"
 #include "jit/lower/math/functions.h"
 
 namespace plait::lower::math {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // For f32: log2(1 + f) / f in f, and 2^r in r.
 constexpr double kLog2[] = {1.4426950409393509,  -0.72134752521363166, 0.48089832072690092,
@@ -27,19 +22,8 @@ constexpr double kExp2[] = {0.99999999996168543,    0.6931471807284475,    0.240
 constexpr double kAtanh[] = {0.1999999999999999,   0.14285714285722576,  0.11111111108763494,
                              0.090909094357388642, 0.076922783957777796, 0.06668160240293744,
                              0.058373781183887821, 0.059947664330518603};
-constexpr DoubleDoubleConstant kThird{0x1.5555555555555p-2, 0x1.5555555555555p-56};
-constexpr DoubleDoubleConstant kTwoLog2E{0x1.71547652b82fep+1, 0x1.777d0ffda0d24p-55};
-constexpr DoubleDoubleConstant kLn2{0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
-
-// v as an integer k plus a rest of at most 1/2. k is in the low bits of k_bits with the bias added.
-struct Split {
-  Number k_bits, rest;
-};
-Split split(Number v) {
-  const double magic = kF64.round_magic + kF64.bias;
-  const Number shifted = v + magic;
-  return {bits_of(shifted), v - (shifted - magic)};
-}
+constexpr ConstantPair kThird{0x1.5555555555555p-2, 0x1.5555555555555p-56};
+constexpr ConstantPair kTwoLog2E{0x1.71547652b82fep+1, 0x1.777d0ffda0d24p-55};
 
 // |x|^y as f32, for |x| neither 0 nor infinite.
 Number power_f32(Number size, Number y) {
@@ -47,11 +31,14 @@ Number power_f32(Number size, Number y) {
   const Number log2 = fma(d.f, polynomial(d.f, kLog2), d.exponent);
   const Number product = y.cast(DType::f64) * log2;
   const Number v = at_most(at_least(select(log2 == 0.0, log2, product), -200.0), 200.0);
-  const Split s = split(v);
-  const Number scale = (s.k_bits << kF64.mantissa_bits).bitcast(DType::f64);
-  return (polynomial(s.rest, kExp2) * scale).cast(DType::f32);
+  const double magic = kF64.round_magic + kF64.bias;
+  const Number shifted = v + magic;
+  const Number rest = v - (shifted - magic);
+  const Number scale = (bits_of(shifted) << kF64.mantissa_bits).bitcast(DType::f64);
+  return (polynomial(rest, kExp2) * scale).cast(DType::f32);
 }
 
+// Subnormal sizes are scaled up first.
 DoubleDouble log2_f64(Number size) {
   const Number tiny = size < 0x1p-1022;
   const Decomposed d = decompose(select(tiny, size * 0x1p54, size));
@@ -91,7 +78,7 @@ Number power_f64(Number size, Number y) {
   const Number other_half = ((bits + bits.like_integer(1)) >> 1) << kF64.mantissa_bits;
   const Number rest = v - (shifted - magic);
   const Number rest_low = select(in_range, select(is_one, log2.high, error), 0.0);
-  const DoubleDouble r = product_of(quick_sum(rest, rest_low), kLn2);
+  const DoubleDouble r = product_of(quick_sum(rest, rest_low), kLn2F64);
   const DoubleDouble one_r = quick_sum(r.high.like(1.0), r.high);
   const Number tail = fma(r.high * r.high, exp_tail(r.high), r.low) + one_r.low;
   const Number p = one_r.high + tail;

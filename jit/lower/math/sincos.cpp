@@ -5,7 +5,6 @@
 // with pieces of 1 / 2 pi are exact, so whole turns can be dropped from each by itself; bits of
 // 1 / 2 pi that give whole turns only are left out. The rest is a quarter number and an angle of at
 // most pi / 4, for which minimax polynomials (tools/gen_math_coefficients.py) give both functions.
-#include <array>
 #include <vector>
 
 #include "jit/lower/math/double_double.h"
@@ -24,11 +23,12 @@ constexpr double kCosF64[] = {0.041666666666666602,  -0.0013888888888874131,
                               2.4801587289487538e-5, -2.7557314353946495e-7,
                               2.0875723501008809e-9, -1.1359660001624324e-11};
 
-constexpr DoubleDoubleConstant kTwoPi{0x1.921fb54442d18p+2, 0x1.1a62633145c07p-52};
+constexpr ConstantPair kTwoPi{0x1.921fb54442d18p+2, 0x1.1a62633145c07p-52};
 
-// An angle: quarter in {-2, -1, 0, 1, 2} quarter turns plus r + r_low radians.
-struct Angle {
-  Number quarter, r, r_low;
+// An angle of `quarter` quarter turns, in {-2, -1, 0, 1, 2}, plus a rest, of which these are the
+// functions.
+struct SinCos {
+  Number quarter, sin, cos;
 };
 
 // Bits of 1 / 2 pi in pieces of 29, 29, 29 and 53 bits, from its top and from 2^-58 on: for
@@ -41,8 +41,7 @@ constexpr double kFarPieces[] = {0x1.29fc275p-58, 0x1.f47d4d2p-88, 0x1.77036d8p-
 
 Number without_turns(Number turns) { return turns - round(turns); }
 
-// `magnitude` is |x| as f32; the angle's numbers are f32, r_low is 0 as far as f32 can tell.
-Angle reduce_f32(Number magnitude) {
+SinCos sin_cos_f32(Number magnitude) {
   const Number x = magnitude.cast(DType::f64);
   const Number is_far = x.like(kFarF32) <= x;
   std::vector<Number> product;
@@ -57,7 +56,9 @@ Angle reduce_f32(Number magnitude) {
   // Each sum either is exact or loses no more than its own last bit, in this order.
   const Number rest = product[0] - whole + product[1] + product[2] + product[3];
   const Number r = (rest * kTwoPi.high).cast(DType::f32);
-  return {quarter.cast(DType::f32), r, r};
+  const Number z = r * r;
+  return {quarter.cast(DType::f32), fma(r * z, polynomial(z, kSinF32), r),
+          fma(z, fma(z, polynomial(z, kCosF32), -0.5), 1.0)};
 }
 
 // The fraction of 1 / 2 pi in pieces of 53 bits, each as a number below 1.
@@ -91,6 +92,11 @@ std::vector<Number> window_of_words(Number first) {
   return words;
 }
 
+struct Angle {
+  Number quarter;
+  DoubleDouble rest;  // radians
+};
+
 Angle reduce_f64(Number x) {
   // x 2^(-53 first) lies below 2^105, and from 2^52 on if first > 0, where it is an integer.
   const Number field = bits_of(x) >> 52;
@@ -116,62 +122,45 @@ Angle reduce_f64(Number x) {
   add_up(parts);
   Number low = parts.back();
   for (size_t i = parts.size() - 1; i-- > 1;) low = low + parts[i];
-  const DoubleDouble r = product_of({parts[0], low}, kTwoPi);
-  return {quarter, r.high, r.low};
+  return {quarter, product_of({parts[0], low}, kTwoPi)};
 }
 
-struct SinCos {
-  Number sin, cos;
-};
-
-SinCos of_small_angle_f32(Number r) {
-  const Number z = r * r;
-  return {fma(r * z, polynomial(z, kSinF32), r), fma(z, fma(z, polynomial(z, kCosF32), -0.5), 1.0)};
-}
-
-SinCos of_small_angle_f64(Number r, Number r_low) {
+SinCos sin_cos_f64(Number magnitude) {
+  const auto [quarter, rest] = reduce_f64(magnitude);
+  const auto [r, r_low] = rest;
   const Number z = r * r;
   const Number sine_tail = fma(r * z, polynomial(z, kSinF64), r_low);
   const Number half = z * 0.5;
   const Number one_minus = 1.0 - half;
   const Number lost = (1.0 - one_minus) - half;
   const Number cosine_tail = fma(z * z, polynomial(z, kCosF64), fma(-r, r_low, lost));
-  return {r + sine_tail, one_minus + cosine_tail};
+  return {quarter, r + sine_tail, one_minus + cosine_tail};
 }
 
-// Quarters turn sin into cos, -sin, -cos.
-Number sin_of(const Angle& angle, const SinCos& rest) {
-  const Number size = abs(angle.quarter);
-  const Number value = select(size == 1.0, rest.cos, rest.sin);
-  return select(0.0 < select(size == 2.0, size, -angle.quarter), -value, value);
-}
-Number cos_of(const Angle& angle, const SinCos& rest) {
-  const Number size = abs(angle.quarter);
-  const Number value = select(size == 1.0, rest.sin, rest.cos);
-  return select(0.0 < select(size == 2.0, size, angle.quarter), -value, value);
-}
-
-Angle reduce(Number magnitude) {
-  return magnitude.is_f64() ? reduce_f64(magnitude) : reduce_f32(magnitude);
-}
-
-SinCos of_small_angle(const Angle& angle) {
-  return angle.r.is_f64() ? of_small_angle_f64(angle.r, angle.r_low) : of_small_angle_f32(angle.r);
+SinCos sin_cos(Number magnitude) {
+  return magnitude.is_f64() ? sin_cos_f64(magnitude) : sin_cos_f32(magnitude);
 }
 
 }  // namespace
 
-// The smallest angles are their own sine; the reduction of f64 would lose their last bits.
+// Quarters turn sin into cos, -sin, -cos. The smallest angles are their own sine: the reduction of
+// f64 would lose their last bits.
 Number sin(Number x) {
   const Number magnitude = abs(x);
-  const Angle angle = reduce(magnitude);
-  const Number value = flip_sign(sin_of(angle, of_small_angle(angle)), sign_of(x));
-  return x.is_f64() ? select(magnitude < 0x1p-27, x, value) : value;
+  const SinCos f = sin_cos(magnitude);
+  const Number quarter_size = abs(f.quarter);
+  const Number value = select(quarter_size == 1.0, f.cos, f.sin);
+  const Number negative = 0.0 < select(quarter_size == 2.0, quarter_size, -f.quarter);
+  const Number result = flip_sign(select(negative, -value, value), sign_of(x));
+  return x.is_f64() ? select(magnitude < 0x1p-27, x, result) : result;
 }
 
 Number cos(Number x) {
-  const Angle angle = reduce(abs(x));
-  return cos_of(angle, of_small_angle(angle));
+  const SinCos f = sin_cos(abs(x));
+  const Number quarter_size = abs(f.quarter);
+  const Number value = select(quarter_size == 1.0, f.sin, f.cos);
+  const Number negative = 0.0 < select(quarter_size == 2.0, quarter_size, f.quarter);
+  return select(negative, -value, value);
 }
 
 }  // namespace plait::lower::math

@@ -11,7 +11,7 @@
 namespace plait {
 namespace {
 
-using test::ScalarFunction;
+using testing::ScalarFunction;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -77,27 +77,69 @@ struct SpecialValue {
 };
 
 const SpecialValue kSpecialValues[] = {
-    {UnaryOp::sign, -2.5, -1},       {UnaryOp::sign, 7, 1},         {UnaryOp::sign, -0.0, 0},
-    {UnaryOp::sign, kNaN, kNaN},     {UnaryOp::sign, -kInf, -1},    {UnaryOp::round, 2.5, 2},
-    {UnaryOp::round, -0.4, -0.0},    {UnaryOp::sqrt, -1, kNaN},     {UnaryOp::sqrt, -0.0, -0.0},
-    {UnaryOp::rsqrt, 0, kInf},       {UnaryOp::rsqrt, -0.0, -kInf}, {UnaryOp::rsqrt, kInf, 0},
-    {UnaryOp::rsqrt, -1, kNaN},      {UnaryOp::exp, 0, 1},          {UnaryOp::exp, -0.0, 1},
-    {UnaryOp::exp, kInf, kInf},      {UnaryOp::exp, -kInf, 0},      {UnaryOp::exp, 1e4, kInf},
-    {UnaryOp::exp, -1e4, 0},         {UnaryOp::exp, kNaN, kNaN},    {UnaryOp::expm1, -0.0, -0.0},
-    {UnaryOp::expm1, 0, 0},          {UnaryOp::expm1, -kInf, -1},   {UnaryOp::expm1, kInf, kInf},
-    {UnaryOp::expm1, -50, -1},       {UnaryOp::expm1, kNaN, kNaN},  {UnaryOp::log, 1, 0},
-    {UnaryOp::log, 0, -kInf},        {UnaryOp::log, -0.0, -kInf},   {UnaryOp::log, -1, kNaN},
-    {UnaryOp::log, kInf, kInf},      {UnaryOp::log, -kInf, kNaN},   {UnaryOp::log, kNaN, kNaN},
-    {UnaryOp::log1p, 0, 0},          {UnaryOp::log1p, -0.0, -0.0},  {UnaryOp::log1p, -1, -kInf},
-    {UnaryOp::log1p, -1.5, kNaN},    {UnaryOp::log1p, kInf, kInf},  {UnaryOp::log1p, kNaN, kNaN},
-    {UnaryOp::log1p, -kInf, kNaN},   {UnaryOp::log2, 8, 3},         {UnaryOp::log2, 1024, 10},
-    {UnaryOp::log2, 0x1p-10, -10},   {UnaryOp::log2, 0, -kInf},     {UnaryOp::log2, -3, kNaN},
-    {UnaryOp::log2, kInf, kInf},     {UnaryOp::log2, 0x1p-149, -149}, {UnaryOp::sin, -0.0, -0.0},
-    {UnaryOp::sin, 0, 0},            {UnaryOp::sin, kInf, kNaN},    {UnaryOp::sin, kNaN, kNaN},
-    {UnaryOp::cos, 0, 1},            {UnaryOp::cos, -kInf, kNaN},   {UnaryOp::cos, kNaN, kNaN},
-    {UnaryOp::tanh, -0.0, -0.0},     {UnaryOp::tanh, kInf, 1},      {UnaryOp::tanh, -kInf, -1},
-    {UnaryOp::tanh, 50, 1},          {UnaryOp::tanh, kNaN, kNaN},   {UnaryOp::erf, -0.0, -0.0},
-    {UnaryOp::erf, kInf, 1},         {UnaryOp::erf, -kInf, -1},     {UnaryOp::erf, -9, -1},
+    {UnaryOp::sign, -2.5, -1},
+    {UnaryOp::sign, 7, 1},
+    {UnaryOp::sign, -0.0, 0},
+    {UnaryOp::sign, kNaN, kNaN},
+    {UnaryOp::sign, -kInf, -1},
+    {UnaryOp::round, 2.5, 2},
+    {UnaryOp::round, -0.4, -0.0},
+    {UnaryOp::sqrt, -1, kNaN},
+    {UnaryOp::sqrt, -0.0, -0.0},
+    {UnaryOp::rsqrt, 0, kInf},
+    {UnaryOp::rsqrt, -0.0, -kInf},
+    {UnaryOp::rsqrt, kInf, 0},
+    {UnaryOp::rsqrt, -1, kNaN},
+    {UnaryOp::exp, 0, 1},
+    {UnaryOp::exp, -0.0, 1},
+    {UnaryOp::exp, kInf, kInf},
+    {UnaryOp::exp, -kInf, 0},
+    {UnaryOp::exp, 1e4, kInf},
+    {UnaryOp::exp, -1e4, 0},
+    {UnaryOp::exp, kNaN, kNaN},
+    {UnaryOp::expm1, -0.0, -0.0},
+    {UnaryOp::expm1, 0, 0},
+    {UnaryOp::expm1, -kInf, -1},
+    {UnaryOp::expm1, kInf, kInf},
+    {UnaryOp::expm1, -50, -1},
+    {UnaryOp::expm1, kNaN, kNaN},
+    {UnaryOp::log, 1, 0},
+    {UnaryOp::log, 0, -kInf},
+    {UnaryOp::log, -0.0, -kInf},
+    {UnaryOp::log, -1, kNaN},
+    {UnaryOp::log, kInf, kInf},
+    {UnaryOp::log, -kInf, kNaN},
+    {UnaryOp::log, kNaN, kNaN},
+    {UnaryOp::log1p, 0, 0},
+    {UnaryOp::log1p, -0.0, -0.0},
+    {UnaryOp::log1p, -1, -kInf},
+    {UnaryOp::log1p, -1.5, kNaN},
+    {UnaryOp::log1p, kInf, kInf},
+    {UnaryOp::log1p, kNaN, kNaN},
+    {UnaryOp::log1p, -kInf, kNaN},
+    {UnaryOp::log2, 8, 3},
+    {UnaryOp::log2, 1024, 10},
+    {UnaryOp::log2, 0x1p-10, -10},
+    {UnaryOp::log2, 0, -kInf},
+    {UnaryOp::log2, -3, kNaN},
+    {UnaryOp::log2, kInf, kInf},
+    {UnaryOp::log2, 0x1p-149, -149},
+    {UnaryOp::sin, -0.0, -0.0},
+    {UnaryOp::sin, 0, 0},
+    {UnaryOp::sin, kInf, kNaN},
+    {UnaryOp::sin, kNaN, kNaN},
+    {UnaryOp::cos, 0, 1},
+    {UnaryOp::cos, -kInf, kNaN},
+    {UnaryOp::cos, kNaN, kNaN},
+    {UnaryOp::tanh, -0.0, -0.0},
+    {UnaryOp::tanh, kInf, 1},
+    {UnaryOp::tanh, -kInf, -1},
+    {UnaryOp::tanh, 50, 1},
+    {UnaryOp::tanh, kNaN, kNaN},
+    {UnaryOp::erf, -0.0, -0.0},
+    {UnaryOp::erf, kInf, 1},
+    {UnaryOp::erf, -kInf, -1},
+    {UnaryOp::erf, -9, -1},
     {UnaryOp::erf, kNaN, kNaN},
 };
 
@@ -132,9 +174,19 @@ TEST_CASE("log2 is exact at powers of two", "[math]") {
 template <class T>
 void check_special_pairs(BinaryOp op, double (*reference)(double, double)) {
   using Limits = std::numeric_limits<T>;
-  const std::vector<T> values = {
-      0,    1,   2,   3,  T(0.5), T(1.5), Limits::infinity(), Limits::max(), Limits::min(),
-      Limits::denorm_min(), T(16777215), T(16777217), T(1e20)};
+  const std::vector<T> values = {0,
+                                 1,
+                                 2,
+                                 3,
+                                 T(0.5),
+                                 T(1.5),
+                                 Limits::infinity(),
+                                 Limits::max(),
+                                 Limits::min(),
+                                 Limits::denorm_min(),
+                                 T(16777215),
+                                 T(16777217),
+                                 T(1e20)};
   std::vector<T> a, b;
   auto with_signs = [](T v) { return std::vector<T>{v, -v}; };
   std::vector<T> all = {Limits::quiet_NaN()};
@@ -158,8 +210,8 @@ void check_special_pairs(BinaryOp op, double (*reference)(double, double)) {
       if (exact) {
         CHECK(same(got[i], expected));
       } else {
-        CHECK(std::fabs(got[i] - expected) <= 2 * Limits::epsilon() * std::fabs(expected) +
-                                                  Limits::denorm_min());
+        CHECK(std::fabs(got[i] - expected) <=
+              2 * Limits::epsilon() * std::fabs(expected) + Limits::denorm_min());
       }
     }
   }
@@ -220,12 +272,12 @@ TEST_CASE("Elementary binary functions of floats", "[math]") {
   expect_binary<bool, double>(BinaryOp::lt, 2.0, 2.0, false);
 }
 
-// The reference is held to the known answers of Random123 (kat_vectors, philox4x32 10), the kernels to
-// the reference.
+// The reference is held to the known answers of Random123 (kat_vectors, philox4x32 10), the kernels
+// to the reference.
 TEST_CASE("Philox gives its known answers", "[math]") {
   auto philox_word = [](size_t word) {
     return [word](kernel::Builder& b, const std::vector<kernel::ValueId>& x) {
-      return lower::emit_philox(b, x[0], x[1], x[2], x[3])[word];
+      return lower::emit_philox(b, {x[0], x[1], x[2], x[3]}, {x[4], x[5]})[word];
     };
   };
   // Philox-4x32-10 as its paper writes it.
@@ -248,17 +300,17 @@ TEST_CASE("Philox gives its known answers", "[math]") {
         Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 
   std::mt19937 random(3);
-  std::vector<std::vector<uint32_t>> inputs(4, {0, ~0u});
+  std::vector<std::vector<uint32_t>> inputs(6, {0, ~0u});
   for (int i = 0; i < 1001; ++i) {
     for (auto& input : inputs) input.push_back(static_cast<uint32_t>(random()));
   }
   for (const auto& backend : backends()) {
     for (size_t word = 0; word < 4; ++word) {
-      const ScalarFunction function(*backend, std::vector<DType>(4, DType::u32), philox_word(word));
+      const ScalarFunction function(*backend, std::vector<DType>(6, DType::u32), philox_word(word));
       const std::vector<uint32_t> got = function.run<uint32_t, uint32_t>(inputs);
       for (size_t i = 0; i < got.size(); ++i) {
-        const Words expected =
-            reference({inputs[0][i], inputs[1][i], 0, 0}, {inputs[2][i], inputs[3][i]});
+        const Words expected = reference({inputs[0][i], inputs[1][i], inputs[2][i], inputs[3][i]},
+                                         {inputs[4][i], inputs[5][i]});
         REQUIRE(got[i] == expected[word]);
       }
     }
@@ -269,8 +321,18 @@ template <class T>
 std::vector<T> mixed_samples(size_t count, uint64_t seed) {
   using Limits = std::numeric_limits<T>;
   std::mt19937_64 random(seed);
-  std::vector<T> x = {0,  -T(0), 1, -1, Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN(),
-                      Limits::max(), Limits::denorm_min(), -Limits::min(), T(0.625), T(0.9375)};
+  std::vector<T> x = {0,
+                      -T(0),
+                      1,
+                      -1,
+                      Limits::infinity(),
+                      -Limits::infinity(),
+                      Limits::quiet_NaN(),
+                      Limits::max(),
+                      Limits::denorm_min(),
+                      -Limits::min(),
+                      T(0.625),
+                      T(0.9375)};
   while (x.size() < count) {
     T value;
     const uint64_t bits = random();
@@ -295,12 +357,13 @@ void check_equal_bits(Op op, const std::vector<std::vector<T>>& inputs) {
 
 TEST_CASE("The interpreter and LLVM give the same bits", "[math]") {
   const std::vector<float> x = mixed_samples<float>(5003, 11), y = mixed_samples<float>(5003, 12);
-  const std::vector<double> u = mixed_samples<double>(2003, 13), v = mixed_samples<double>(2003, 14);
-#define PLAIT_UNARY(name)                                                             \
+  const std::vector<double> u = mixed_samples<double>(2003, 13),
+                            v = mixed_samples<double>(2003, 14);
+#define PLAIT_UNARY(name)                                                               \
   if (UnaryOp::name != UnaryOp::logical_not && UnaryOp::name != UnaryOp::bitwise_not && \
-      UnaryOp::name != UnaryOp::is_nan) {                                             \
-    check_equal_bits<float>(UnaryOp::name, {x});                                      \
-    check_equal_bits<double>(UnaryOp::name, {u});                                     \
+      UnaryOp::name != UnaryOp::is_nan) {                                               \
+    check_equal_bits<float>(UnaryOp::name, {x});                                        \
+    check_equal_bits<double>(UnaryOp::name, {u});                                       \
   }
 #include "core/graph/scalar_ops.def"
   for (BinaryOp op : {BinaryOp::add, BinaryOp::sub, BinaryOp::mul, BinaryOp::div, BinaryOp::mod,

@@ -1,6 +1,5 @@
 // Accuracy of the scalar functions, in ulp, against std:: functions of higher precision. The bounds
-// are the largest errors known, rounded up: those of f32 functions of one argument hold for every
-// number there is (the nightly test tries all).
+// are the largest errors known, rounded up. The nightly test tries every f32.
 #include "jit/lower/math.h"
 
 #include <catch2/catch.hpp>
@@ -18,9 +17,9 @@ namespace {
 
 static_assert(LDBL_MANT_DIG >= 64, "the reference of f64 needs more bits than f64");
 
-using test::ScalarFunction;
-using test::ulp_error;
-using test::Worst;
+using testing::ScalarFunction;
+using testing::ulp_error;
+using testing::Worst;
 
 template <class T>
 constexpr DType kDType = sizeof(T) == 4 ? DType::f32 : DType::f64;
@@ -44,15 +43,15 @@ Real reciprocal_root(Real x) {
 
 const UnaryCase kUnaryCases[] = {
     {UnaryOp::rsqrt, reciprocal_root, reciprocal_root, 1.5, 1.5},
-    {UnaryOp::exp, std::exp, std::exp, 0.9, 0.9},
-    {UnaryOp::expm1, std::expm1, std::expm1, 1.3, 1.3},
+    {UnaryOp::exp, std::exp, std::exp, 0.95, 0.95},
+    {UnaryOp::expm1, std::expm1, std::expm1, 1.35, 1.35},
     {UnaryOp::log, std::log, std::log, 0.85, 0.85},
-    {UnaryOp::log1p, std::log1p, std::log1p, 1.0, 1.0},
+    {UnaryOp::log1p, std::log1p, std::log1p, 0.95, 0.95},
     {UnaryOp::log2, std::log2, std::log2, 1.0, 1.1},
-    {UnaryOp::sin, std::sin, std::sin, 1.5, 0.9},
-    {UnaryOp::cos, std::cos, std::cos, 1.51, 0.9},
-    {UnaryOp::tanh, std::tanh, std::tanh, 1.4, 1.4},
-    {UnaryOp::erf, std::erf, std::erf, 1.0, 1.0},
+    {UnaryOp::sin, std::sin, std::sin, 1.55, 0.9},
+    {UnaryOp::cos, std::cos, std::cos, 1.55, 0.9},
+    {UnaryOp::tanh, std::tanh, std::tanh, 1.35, 1.4},
+    {UnaryOp::erf, std::erf, std::erf, 0.95, 1.0},
 };
 
 // Every `step`-th f32.
@@ -91,7 +90,7 @@ std::vector<double> samples_f64(size_t count, uint64_t seed) {
 TEST_CASE("f32 functions stay within their bounds", "[math]") {
   for (const UnaryCase& c : kUnaryCases) {
     const Worst<float> worst = sweep_f32(c, 2039);
-    CAPTURE(name_of(c.op), worst.x, worst.got);
+    INFO(name_of(c.op) << worst.where());
     CHECK(worst.error <= c.bound_f32);
   }
 }
@@ -99,7 +98,7 @@ TEST_CASE("f32 functions stay within their bounds", "[math]") {
 TEST_CASE("f32 functions stay within their bounds for every argument", "[.nightly]") {
   for (const UnaryCase& c : kUnaryCases) {
     const Worst<float> worst = sweep_f32(c, 1);
-    WARN(name_of(c.op) << " " << worst.error << " ulp at " << worst.x);
+    WARN(name_of(c.op) << " " << worst.error << worst.where());
     CHECK(worst.error <= c.bound_f32);
   }
 }
@@ -109,8 +108,9 @@ TEST_CASE("f64 functions stay within their bounds", "[math]") {
   // The double nearest to a multiple of pi / 2 (Muller et al., "Handbook of Floating-Point
   // Arithmetic", 11.1), where the reduction loses most bits, and neighbours of branch points.
   x.push_back(std::ldexp(6381956970095103.0, 797));
-  for (double edge : {0.625, 0.9375, 6.0, 0.41421356237309503, 1.4142135623730951, 0.34657359027997264,
-                      709.782712893384, -745.1332191019411, -708.3964185322641, -37.42994775023705}) {
+  for (double edge :
+       {0.625, 0.9375, 6.0, 0.41421356237309503, 1.4142135623730951, 0.34657359027997264,
+        709.782712893384, -745.1332191019411, -708.3964185322641, -37.42994775023705}) {
     for (double y : {edge, std::nextafter(edge, 1e9), std::nextafter(edge, -1e9)}) {
       x.push_back(y);
       x.push_back(-y);
@@ -123,7 +123,7 @@ TEST_CASE("f64 functions stay within their bounds", "[math]") {
     for (size_t i = 0; i < x.size(); ++i) {
       worst.meet(ulp_error(y[i], c.wide_reference(x[i])), x[i], 0, y[i]);
     }
-    CAPTURE(name_of(c.op), worst.x, worst.got);
+    INFO(name_of(c.op) << worst.where());
     CHECK(worst.error <= c.bound_f64);
   }
 }
@@ -172,13 +172,13 @@ Worst<T> worst_of_pairs(BinaryOp op, Real (*reference)(Real, Real), size_t count
 
 TEST_CASE("pow and atan2 stay within their bounds", "[math]") {
   auto check = [](const auto& worst, double bound) {
-    CAPTURE(worst.x, worst.y, worst.got);
+    INFO(worst.where());
     CHECK(worst.error <= bound);
   };
   check(worst_of_pairs<float, double>(BinaryOp::pow, std::pow, 1'000'000), 0.7);
-  check(worst_of_pairs<float, double>(BinaryOp::atan2, std::atan2, 1'000'000), 1.5);
+  check(worst_of_pairs<float, double>(BinaryOp::atan2, std::atan2, 1'000'000), 1.6);
   check(worst_of_pairs<double, long double>(BinaryOp::pow, std::pow, 200'000), 0.8);
-  check(worst_of_pairs<double, long double>(BinaryOp::atan2, std::atan2, 200'000), 1.5);
+  check(worst_of_pairs<double, long double>(BinaryOp::atan2, std::atan2, 200'000), 1.6);
 }
 
 }  // namespace

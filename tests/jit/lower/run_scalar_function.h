@@ -2,13 +2,15 @@
 #pragma once
 
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "jit/backend.h"
 #include "jit/lower/math.h"
 
-namespace plait::test {
+namespace plait::testing {
 
 // A kernel that computes `emit` elementwise; instances are compiled once and run often.
 class ScalarFunction {
@@ -34,12 +36,11 @@ class ScalarFunction {
     kernel::Builder builder(kernel);
     const Expr blocks = Expr::symbol("blocks", 0, int64_t{1} << 32);
     for (size_t i = 0; i < inputs.size(); ++i) {
-      builder.add_buffer({fmt::format("in{}", i), inputs[i], blocks * kLanes,
+      builder.add_buffer({"in" + std::to_string(i), inputs[i], blocks * kLanes,
                           kernel::BufferScope::parameter, kernel::Access::read, 1});
     }
-    const kernel::BufferId out = builder.add_buffer({"out", result, blocks * kLanes,
-                                                     kernel::BufferScope::parameter,
-                                                     kernel::Access::write, 1});
+    const kernel::BufferId out = builder.add_buffer(
+        {"out", result, blocks * kLanes, kernel::BufferScope::parameter, kernel::Access::write, 1});
     builder.phase(blocks, [&](Expr block) {
       builder.loop(kernel::LoopKind::vector, kLanes, [&](Expr lane) {
         const Expr index = block * kLanes + lane;
@@ -74,8 +75,8 @@ class ScalarFunction {
   void run_blocks(const std::vector<void*>& buffers, int64_t blocks) const {
     ErrorRecord error;
     const auto address = (reinterpret_cast<uintptr_t>(local_.data()) + 63) / 64 * 64;
-    compiled_->run(0, {buffers.data(), &blocks, 0, blocks, reinterpret_cast<void*>(address),
-                       &error});
+    compiled_->run(0,
+                   {buffers.data(), &blocks, 0, blocks, reinterpret_cast<void*>(address), &error});
   }
 
  private:
@@ -95,4 +96,4 @@ class ScalarFunction {
   std::vector<std::byte> local_;
 };
 
-}  // namespace plait::test
+}  // namespace plait::testing

@@ -1,11 +1,14 @@
 // Errors in units in the last place.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
-namespace plait::test {
+namespace plait::testing {
 
 // |y - reference| in units of the last place that `reference` has as a T. 0 if both are NaN or
 // the same infinity; infinite if only one is NaN, or if a zero has the wrong sign. Around the
@@ -40,6 +43,7 @@ struct Worst {
   void meet(double ulp, T at_x, T at_y, T result) {
     if (ulp > error) *this = {ulp, at_x, at_y, result};
   }
+  std::string where() const { return fmt::format(" at {:a}, {:a}: {:a}", x, y, got); }
 };
 
-}  // namespace plait::test
+}  // namespace plait::testing

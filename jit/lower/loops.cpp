@@ -1,0 +1,713 @@
+// Elementwise values and reductions: rows in parallel, and per row one inner loop for each level of
+// reductions that must be complete before the next.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/error.h"
+#include "core/reduction_order.h"
+#include "jit/lower/axes.h"
+#include "jit/lower/levels.h"
+#include "jit/lower/nests.h"
+#include "jit/lower/reduction.h"
+#include "passes/fusion/roles.h"
+
+namespace plait::lower {
+
+void vector_strip(Values& values, Expr extent,
+                  const std::function<void(Expr index, Expr lane)>& body) {
+  const Expr full = values.simplified(floor_div(extent, kLanes));
+  values.loop(LoopKind::serial, full, [&](Expr s) {
+    values.loop(LoopKind::vector, kLanes, [&](Expr lane) { body(s * kLanes + lane, lane); });
+  });
+  if (is_multiple_of(extent, kLanes)) return;
+  values.loop(LoopKind::vector, kLanes, [&](Expr lane) {
+    const Expr index = full * kLanes + lane;
+    values.when_less(index, extent, [&] { body(index, lane); });
+  });
+}
+
+namespace {
+
+using fusion::Member;
+
+// Elements of a row that one iteration of an elementwise phase computes.
+constexpr int64_t kBlock = 2048;
+// Below this many parallel iterations a long reduction is split over its chunks.
+constexpr double kFewRows = 64;
+
+// A reduction of the nest and its accumulators. `lanes` registers each: acc folds a block, sum the
+// blocks of a chunk; total (one per row, or per lane of a row of rows) the chunks.
+struct Reduction {
+  const Member* member;
+  Reducer reducer;
+  std::vector<BufferId> acc, sum, total;
+  std::vector<BufferId> partial;  // workspace: chunk values, when chunks run in parallel
+};
+
+class LoopsLowering {
+ public:
+  explicit LoopsLowering(const NestContext& context)
+      : context_(context),
+        graph_(context.graph),
+        nest_(context.nest),
+        values_(context.values),
+        builder_(context.values.builder()),
+        levels_(context.graph, context.plan, context.nest) {}
+
+  void run() {
+    values_.set_computed_here(nest_.members);
+    prepare_axes();
+    classify();
+    if (!across_.empty()) {
+      lower_chunks_of_rows();
+    } else if (splits_reductions()) {
+      lower_split();
+    } else {
+      lower_rows();
+    }
+  }
+
+ private:
+  // ---- axes
+
+  void prepare_axes() {
+    axes_.assign(nest_.extents.size(), Expr());
+    for (LoopAxis& axis : merge_axes(graph_, context_.plan, nest_)) {
+      (axis.inner ? inner_ : outer_).push_back(std::move(axis));
+    }
+    // Lanes run along the last group axis, which is contiguous for whatever the nest is made for.
+    const auto last = static_cast<uint32_t>(nest_.extents.size()) - 1;
+    lane_is_inner_ = !inner_.empty() && inner_.back().group_axes.back() == last;
+    if (!lane_is_inner_ && !outer_.empty()) {
+      lane_axis_ = outer_.back();
+      outer_.pop_back();
+    }
+    use_flat_size();
+  }
+
+  // A nest over one flat axis serves every size: equal nests of other sizes share its kernel.
+  void use_flat_size() {
+    const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
+    if (loops != 1 || !context_.result.sizes.empty() || !context_.result.buffers.empty()) return;
+    LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
+    if (outer_.size() == 1) return;
+    std::vector<Expr> group(nest_.extents.size());
+    expand_axis(axis, Expr::variable(0), nest_.extents, group);
+    Substitution substitution;
+    for (uint32_t k = 0; k < group.size(); ++k) substitution.emplace(k, group[k]);
+    Ranges ranges;
+    ranges.set(0, axis.extent);
+    for (Expr address : addresses_of(graph_, context_.plan, nest_)) {
+      const Expr e = simplify(substitute(address, substitution), ranges);
+      if (!(e == Expr::variable(0)) && !variables_of(e).empty()) return;
+    }
+    const Expr size = Expr::symbol("_n", 0, int64_t{1} << 40);
+    context_.result.kernel.symbols.push_back("_n");
+    context_.result.sizes.push_back(axis.extent);
+    axis.extent = size;
+    flat_ = true;
+    values_.set_flat_size(size);
+  }
+
+  // With a flat size all group axes but the first are gone: addresses are the flat index.
+  void set_axis(const LoopAxis& axis, Expr index) {
+    expand_axis(axis, index, nest_.extents, axes_);
+  }
+
+  void set_outer(Expr row) {
+    for (size_t i = outer_.size(); i-- > 0;) {
+      set_axis(outer_[i], i == 0 ? row : mod(row, outer_[i].extent));
+      row = floor_div(row, outer_[i].extent);
+    }
+  }
+
+  Expr rows() const {
+    Expr count = 1;
+    for (const LoopAxis& axis : outer_) count = count * axis.extent;
+    return count;
+  }
+
+  Tuple at_axes(const Tuple& tuple) const {
+    Substitution substitution;
+    for (uint32_t k = 0; k < axes_.size(); ++k) substitution.emplace(k, axes_[k]);
+    Tuple result;
+    for (Expr e : tuple) result.push_back(values_.simplified(substitute(e, substitution)));
+    return result;
+  }
+
+  Tuple operand_at_axes(const Member& member) const {
+    std::vector<Expr> reduced;
+    for (uint32_t axis : member.reduced) reduced.push_back(Expr::variable(axis));
+    return at_axes(
+        fusion::operand_tuple(graph_, graph_.node(member.value), member.tuple, 0, reduced));
+  }
+
+  // ---- what is computed where
+
+  bool is_stored(Value v) const {
+    return std::find(nest_.stores.begin(), nest_.stores.end(), v) != nest_.stores.end();
+  }
+
+  void classify() {
+    for (const Member& member : nest_.members) {
+      const Node& node = graph_.node(member.value);
+      const bool reduction = node.op == MetaOp::reduce;
+      const bool full = nest_.inner.empty() || !levels_.is_row_level(member);
+      if (reduction && full) {
+        across_.push_back(&member);
+      } else if (reduction) {
+        const DType operand = graph_.type(node.operands[0]).dtype;
+        Reduction reduction_state{&member, Reducer(builder_, node.reduce(), operand), {}, {}, {},
+                                  {}};
+        reductions_.push_back(std::move(reduction_state));
+      } else if (is_stored(member.value)) {
+        (full ? full_stores_ : row_stores_).push_back(&member);
+      }
+    }
+    for (const Member* member : across_) levels_.add_target(*member, /*operand=*/true);
+    for (const Reduction& reduction : reductions_) levels_.add_target(*reduction.member, true);
+    for (const Member* member : full_stores_) levels_.add_target(*member, false);
+    levels_.choose_row_buffers();
+  }
+
+  ReductionOrder order() const {
+    std::vector<Expr> extents;
+    for (const LoopAxis& axis : inner_) extents.push_back(axis.extent);
+    return reduction_order(extents, lane_is_inner_);
+  }
+
+  Expr chunk_count() const { return ceil_div(inner_.front().extent, order().chunk); }
+
+  // Few rows, long reductions, nothing read back: the chunks run in parallel.
+  bool splits_reductions() const {
+    if (reductions_.empty() || levels_.count() > 1 || inner_.empty()) return false;
+    const double most_chunks = fusion::estimated_elements({values_.simplified(chunk_count())});
+    double parallel = fusion::estimated_elements({rows()});
+    if (lane_axis_) parallel *= fusion::estimated_elements({lane_axis_->extent}) / kLanes;
+    return most_chunks > 1 && parallel < kFewRows;
+  }
+
+  // ---- phases
+
+  Expr lane_blocks(int64_t block) const {
+    return lane_axis_ ? ceil_div(lane_axis_->extent, block) : Expr(1);
+  }
+
+  int64_t lane_block() const { return inner_.empty() ? kBlock : kLanes; }
+
+  // Rows and blocks of the lane axis from the phase variable.
+  void set_row_and_lanes(Expr p) {
+    const Expr blocks = lane_blocks(lane_block());
+    set_outer(floor_div(p, blocks));
+    lane_base_ = values_.simplified(mod(p, blocks) * lane_block());
+  }
+
+  void lower_rows() {
+    const Expr count = values_.simplified(rows() * lane_blocks(lane_block()));
+    make_accumulators();
+    values_.phase(count, cost_of_row(), [&](Expr p) {
+      set_row_and_lanes(p);
+      row_body([this](int level) { reduce_level(level, /*chunk=*/std::nullopt); });
+      store_row_values();
+    });
+  }
+
+  void row_body(const std::function<void(int)>& reduce) {
+    allocate_row_buffers();
+    for (int level = 0; level < levels_.count(); ++level) {
+      if (has_reductions(level)) {
+        reduce(level);
+      } else {
+        plain_level(level);
+      }
+      define_row_values(level);
+    }
+  }
+
+  void lower_split() {
+    make_accumulators();
+    const Expr chunks = values_.simplified(chunk_count());
+    const Expr row_count = values_.simplified(rows() * lane_blocks(lane_block()));
+    for (Reduction& reduction : reductions_) {
+      for (DType dtype : reduction.reducer.dtypes()) {
+        reduction.partial.push_back(
+            values_.workspace(dtype, row_count * chunks * (lane_axis_ ? kLanes : 1)));
+      }
+    }
+    values_.phase(row_count * chunks, cost_of_row(), [&](Expr p) {
+      set_row_and_lanes(floor_div(p, chunks));
+      allocate_row_buffers();
+      reduce_level(0, mod(p, chunks));
+      for_lanes([&](Expr lane) {
+        const Expr slot = lane_axis_ ? p * kLanes + lane : p;
+        for (Reduction& reduction : reductions_) {
+          for (size_t i = 0; i < reduction.partial.size(); ++i) {
+            builder_.store(reduction.partial[i], values_.simplified(slot),
+                           builder_.load(reduction.total[i], lane));
+          }
+        }
+      });
+    });
+    values_.phase(row_count, 100, [&](Expr p) {
+      set_row_and_lanes(p);
+      start_totals(0);
+      values_.loop(LoopKind::serial, chunks, [&](Expr c) {
+        for_lanes([&](Expr lane) {
+          const Expr row = p * chunks + c;
+          const Expr slot = values_.simplified(lane_axis_ ? row * kLanes + lane : row);
+          for (Reduction& reduction : reductions_) {
+            Parts chunk;
+            for (BufferId partial : reduction.partial)
+              chunk.push_back(builder_.load(partial, slot));
+            accumulate(reduction, reduction.total, lane, chunk);
+          }
+        });
+      });
+      define_row_values(0);
+      store_row_values();
+    });
+  }
+
+  // Reductions over the rows themselves: an iteration takes a chunk of rows and accumulates what
+  // they add to each inner element; a second phase folds the chunks.
+  void lower_chunks_of_rows() {
+    make_accumulators();
+    const Expr count = rows();
+    const Expr row_size = inner_elements();
+    const ReductionOrder row_order = reduction_order(std::vector<Expr>{count}, false);
+    const Expr chunks = values_.simplified(ceil_div(count, row_order.chunk));
+    std::vector<BufferId> acc;
+    std::vector<BufferId> partial;
+    for (const Member* member : across_) {
+      const DType dtype = reducer_of(*member).dtypes()[0];
+      acc.push_back(values_.local(dtype, row_size));
+      partial.push_back(values_.workspace(dtype, chunks * row_size));
+    }
+    across_accumulators_ = acc;
+    values_.phase(chunks, cost_of_row() * 128, [&](Expr p) {
+      const Expr first = p * row_order.chunk;
+      const Expr length = values_.simplified(min(row_order.chunk, count - first));
+      allocate_row_buffers();
+      values_.loop(LoopKind::serial, ceil_div(length, row_order.block), [&](Expr b) {
+        fill_across(acc, row_size);
+        const Expr start = b * row_order.block;
+        const Expr rows_here = values_.simplified(min(Expr(row_order.block), length - start));
+        values_.loop(LoopKind::serial, rows_here, [&](Expr r) {
+          set_outer(first + start + r);
+          row_body([this](int level) { reduce_level(level, std::nullopt); });
+          store_row_values();
+        });
+        flush_across(acc, partial, p * row_size, row_size, b);
+      });
+    });
+    fold_across(partial, chunks, row_size);
+  }
+
+  Expr inner_elements() const {
+    Expr count = 1;
+    for (const LoopAxis& axis : inner_) count = count * axis.extent;
+    return values_.simplified(count);
+  }
+
+  Reducer reducer_of(const Member& member) {
+    const Node& node = graph_.node(member.value);
+    return {builder_, node.reduce(), graph_.type(node.operands[0]).dtype};
+  }
+
+  void fill_across(const std::vector<BufferId>& acc, Expr row_size) {
+    vector_strip(values_, row_size, [&](Expr index, Expr) {
+      for (size_t i = 0; i < acc.size(); ++i) {
+        builder_.store(acc[i], values_.simplified(index), reducer_of(*across_[i]).identity()[0]);
+      }
+    });
+  }
+
+  // partial = acc for the first block of a chunk, partial ∘ acc for the others.
+  void flush_across(const std::vector<BufferId>& acc, const std::vector<BufferId>& partial,
+                    Expr offset, Expr row_size, Expr block) {
+    vector_strip(values_, row_size, [&](Expr index, Expr) {
+      for (size_t i = 0; i < acc.size(); ++i) {
+        Reducer reducer = reducer_of(*across_[i]);
+        const Expr to = values_.simplified(offset + index);
+        const ValueId value = builder_.load(acc[i], values_.simplified(index));
+        const ValueId first =
+            builder_.binary(kernel::Op::eq, builder_.index(block), builder_.index(0));
+        const ValueId before =
+            builder_.select(first, reducer.identity()[0], builder_.load(partial[i], to));
+        builder_.store(partial[i], to, reducer.combine({before}, {value})[0]);
+      }
+    });
+  }
+
+  void fold_across(const std::vector<BufferId>& partial, Expr chunks, Expr row_size) {
+    std::vector<BufferId> total;
+    for (const Member* member : across_) {
+      total.push_back(values_.registers(reducer_of(*member).dtypes()[0], kLanes, kLanes));
+    }
+    values_.phase(ceil_div(row_size, kLanes), 100, [&](Expr p) {
+      auto each = [&](const std::function<void(Expr, Expr)>& body) {
+        values_.loop(LoopKind::vector, kLanes, [&](Expr lane) {
+          const Expr index = p * kLanes + lane;
+          values_.when_less(index, row_size, [&] { body(values_.simplified(index), lane); });
+        });
+      };
+      each([&](Expr, Expr lane) {
+        for (size_t i = 0; i < total.size(); ++i) {
+          builder_.store(total[i], lane, reducer_of(*across_[i]).identity()[0]);
+        }
+      });
+      values_.loop(LoopKind::serial, chunks, [&](Expr c) {
+        each([&](Expr index, Expr lane) {
+          for (size_t i = 0; i < total.size(); ++i) {
+            const ValueId sum = builder_.load(total[i], lane);
+            const ValueId next =
+                builder_.load(partial[i], values_.simplified(c * row_size + index));
+            builder_.store(total[i], lane, reducer_of(*across_[i]).combine({sum}, {next})[0]);
+          }
+        });
+      });
+      each([&](Expr index, Expr lane) {
+        set_inner(index);
+        for (size_t i = 0; i < total.size(); ++i) {
+          values_.store(
+              across_[i]->value, at_axes(across_[i]->tuple),
+              reducer_of(*across_[i])
+                  .result({builder_.load(total[i], lane)}, graph_.type(across_[i]->value).dtype));
+        }
+      });
+    });
+  }
+
+  void set_inner(Expr index) {
+    for (size_t i = inner_.size(); i-- > 0;) {
+      set_axis(inner_[i], i == 0 ? index : mod(index, inner_[i].extent));
+      index = floor_div(index, inner_[i].extent);
+    }
+  }
+
+  // ---- levels
+
+  bool has_reductions(int level) const {
+    return std::any_of(reductions_.begin(), reductions_.end(), [&](const Reduction& reduction) {
+      return levels_.level_of_operand(*reduction.member) == level;
+    });
+  }
+
+  void make_accumulators() {
+    for (Reduction& reduction : reductions_) {
+      for (DType dtype : reduction.reducer.dtypes()) {
+        reduction.acc.push_back(values_.registers(dtype, kLanes, kLanes));
+        reduction.sum.push_back(values_.registers(dtype, kLanes, kLanes));
+        const int64_t lanes = lane_axis_ ? kLanes : 1;
+        reduction.total.push_back(values_.registers(dtype, lanes, static_cast<uint32_t>(lanes)));
+      }
+    }
+  }
+
+  void allocate_row_buffers() {
+    for (RowBuffer& buffer : levels_.row_buffers()) {
+      if (buffer.allocated) continue;
+      const Expr lanes = lane_axis_ ? Expr(lane_block()) : Expr(1);
+      buffer.id = values_.local(graph_.type(buffer.value).dtype, inner_elements() * lanes);
+      buffer.allocated = true;
+    }
+  }
+
+  // The body at one point of the inner loops: what the level's buffers, stores and reductions need.
+  void point(int level, Expr inner_index, Expr lane) {
+    values_.undefine_buffers();
+    const Expr slot =
+        values_.simplified(lane_axis_ ? inner_index * lane_block() + lane : inner_index);
+    for (RowBuffer& buffer : levels_.row_buffers()) {
+      if (buffer.level < level) {
+        values_.define_in_buffer(buffer.value, at_axes(buffer.tuple), buffer.id, slot);
+      }
+    }
+    if (lane_axis_ && level > 0) define_lane_totals(level, lane);
+    for (RowBuffer& buffer : levels_.row_buffers()) {
+      if (buffer.level != level) continue;
+      builder_.store(buffer.id, slot, values_.at(buffer.value, at_axes(buffer.tuple)));
+    }
+    for (const Member* member : full_stores_) {
+      if (levels_.level_of(*member) != level) continue;
+      const Tuple tuple = at_axes(member->tuple);
+      values_.store(member->value, tuple, values_.at(member->value, tuple));
+    }
+    for (size_t i = 0; i < across_.size(); ++i) {
+      if (levels_.level_of_operand(*across_[i]) != level) continue;
+      Reducer reducer = reducer_of(*across_[i]);
+      const BufferId acc = across_accumulators_[i];
+      const ValueId value = operand_value(*across_[i]);
+      const ValueId before = builder_.load(acc, values_.simplified(inner_index));
+      builder_.store(acc, values_.simplified(inner_index),
+                     reducer.combine({before}, reducer.element(value, Expr()))[0]);
+    }
+  }
+
+  ValueId operand_value(const Member& member) {
+    return values_.compute_at(graph_.node(member.value).operands[0], operand_at_axes(member));
+  }
+
+  // Loops over all inner axes and, where lanes are rows, over these.
+  void plain_level(int level) {
+    if (lane_axis_) {
+      if (inner_.empty()) return lane_strip(level);
+      serial_inner(0, Expr(), [&](Expr inner_index) {
+        for_lanes([&](Expr lane) { point(level, inner_index, lane); });
+      });
+      return;
+    }
+    serial_inner(1, Expr(), [&](Expr prefix) {
+      vector_strip(values_, inner_.back().extent, [&](Expr index, Expr lane) {
+        set_axis(inner_.back(), index);
+        point(level, prefix * inner_.back().extent + index, lane);
+      });
+    });
+  }
+
+  // Serial loops over the inner axes but the last `but`; `body` gets the row-major index so far.
+  void serial_inner(size_t but, Expr index, const std::function<void(Expr)>& body,
+                    size_t axis = 0) {
+    if (axis + but >= inner_.size()) return body(index);
+    values_.loop(LoopKind::serial, inner_[axis].extent, [&](Expr i) {
+      set_axis(inner_[axis], i);
+      serial_inner(but, index * inner_[axis].extent + i, body, axis + 1);
+    });
+  }
+
+  void lane_strip(int level) {
+    const Expr extent =
+        values_.simplified(min(Expr(lane_block()), lane_axis_->extent - lane_base_));
+    vector_strip(values_, extent, [&](Expr index, Expr) {
+      set_axis(*lane_axis_, lane_base_ + index);
+      point(level, Expr(), index);
+    });
+  }
+
+  // One vector over the lanes where these are rows, else once.
+  void for_lanes(const std::function<void(Expr lane)>& body) {
+    if (!lane_axis_) return body(Expr());
+    values_.loop(LoopKind::vector, kLanes, [&](Expr lane) {
+      values_.when_less(lane_base_ + lane, lane_axis_->extent, [&] {
+        set_axis(*lane_axis_, lane_base_ + lane);
+        body(lane);
+      });
+    });
+  }
+
+  // ---- reductions
+
+  template <class F>
+  void for_level(int level, F&& f) {
+    for (Reduction& reduction : reductions_) {
+      if (levels_.level_of_operand(*reduction.member) == level) f(reduction);
+    }
+  }
+
+  void set_identity(Reduction& reduction, const std::vector<BufferId>& registers, Expr lane) {
+    const Parts identity = reduction.reducer.identity();
+    for (size_t i = 0; i < registers.size(); ++i) {
+      builder_.store(registers[i], lane, identity[i]);
+    }
+  }
+
+  void accumulate(Reduction& reduction, const std::vector<BufferId>& registers, Expr lane,
+                  const Parts& next) {
+    Parts before;
+    for (BufferId id : registers) before.push_back(builder_.load(id, lane));
+    const Parts after = reduction.reducer.combine(before, next);
+    for (size_t i = 0; i < registers.size(); ++i) builder_.store(registers[i], lane, after[i]);
+  }
+
+  Parts load_parts(const std::vector<BufferId>& registers, Expr lane) {
+    Parts parts;
+    for (BufferId id : registers) parts.push_back(builder_.load(id, lane));
+    return parts;
+  }
+
+  // Without masks: whole registers, so that lanes past the end hold the identity.
+  void all_lanes(const std::function<void(Expr)>& body) {
+    values_.loop(LoopKind::vector, kLanes, body);
+  }
+
+  void start_totals(int level) {
+    if (lane_axis_) {
+      all_lanes([&](Expr lane) {
+        for_level(level, [&](Reduction& r) { set_identity(r, r.total, lane); });
+      });
+    } else {
+      for_level(level, [&](Reduction& r) { set_identity(r, r.total, Expr()); });
+    }
+  }
+
+  // The whole order of core/reduction_order.h, or only chunk `only_chunk` of it.
+  void reduce_level(int level, std::optional<Expr> only_chunk) {
+    const ReductionOrder how = order();
+    const Expr first_extent = inner_.front().extent;
+    start_totals(level);
+    auto one_chunk = [&](Expr c) {
+      const Expr start = c * how.chunk;
+      const Expr length = values_.simplified(min(how.chunk, first_extent - start));
+      const bool one_block =
+          inner_.size() == 1 && prove_less(how.block, length, values_.ranges()) == false;
+      all_lanes([&](Expr lane) {
+        for_level(level, [&](Reduction& r) { set_identity(r, one_block ? r.acc : r.sum, lane); });
+      });
+      if (one_block) {
+        block_steps(level, start, length, Expr());
+      } else if (inner_.size() == 1) {
+        blocks_of(level, start, length, Expr(), how);
+      } else {
+        values_.loop(LoopKind::serial, length, [&](Expr i) {
+          set_axis(inner_.front(), start + i);
+          serial_inner(
+              1, start + i,
+              [&](Expr prefix) { blocks_of(level, Expr(), inner_.back().extent, prefix, how); }, 1);
+        });
+      }
+      fold_lanes(level, one_block);
+    };
+    if (only_chunk) {
+      one_chunk(*only_chunk);
+    } else if (prove_less(how.chunk, first_extent, values_.ranges()) == false) {
+      one_chunk(Expr());
+    } else {
+      values_.loop(LoopKind::serial, ceil_div(first_extent, how.chunk), one_chunk);
+    }
+  }
+
+  // `length` elements of the last inner axis from `start`, block by block into `sum`.
+  void blocks_of(int level, Expr start, Expr length, Expr prefix, const ReductionOrder& how) {
+    values_.loop(LoopKind::serial, ceil_div(length, how.block), [&](Expr b) {
+      all_lanes([&](Expr lane) {
+        for_level(level, [&](Reduction& r) { set_identity(r, r.acc, lane); });
+      });
+      const Expr from = b * how.block;
+      block_steps(level, start + from, values_.simplified(min(Expr(how.block), length - from)),
+                  prefix);
+      all_lanes([&](Expr lane) {
+        for_level(level,
+                  [&](Reduction& r) { accumulate(r, r.sum, lane, load_parts(r.acc, lane)); });
+      });
+    });
+  }
+
+  void block_steps(int level, Expr start, Expr length, Expr prefix) {
+    auto step = [&](Expr index, Expr lane) {
+      set_axis(inner_.back(), index);
+      const Expr inner_index = prefix * inner_.back().extent + index;
+      point(level, inner_index, lane_axis_ ? lane : Expr());
+      for_level(level, [&](Reduction& r) {
+        accumulate(r, r.acc, lane,
+                   r.reducer.element(operand_value(*r.member), values_.simplified(index)));
+      });
+    };
+    if (lane_axis_) {
+      values_.loop(LoopKind::serial, length,
+                   [&](Expr s) { for_lanes([&](Expr lane) { step(start + s, lane); }); });
+    } else {
+      vector_strip(values_, length, [&](Expr index, Expr lane) { step(start + index, lane); });
+    }
+  }
+
+  // A chunk's lanes into the total: as a tree where they are parts of one row.
+  void fold_lanes(int level, bool one_block) {
+    if (lane_axis_) {
+      all_lanes([&](Expr lane) {
+        for_level(level, [&](Reduction& r) {
+          accumulate(r, r.total, lane, load_parts(one_block ? r.acc : r.sum, lane));
+        });
+      });
+      return;
+    }
+    for_level(level, [&](Reduction& r) {
+      const std::vector<BufferId>& lanes = one_block ? r.acc : r.sum;
+      for (int64_t half = kLanes / 2; half > 1; half /= 2) {
+        values_.loop(LoopKind::vector, half, [&](Expr lane) {
+          accumulate(r, lanes, lane, load_parts(lanes, lane + half));
+        });
+      }
+      const Parts chunk = r.reducer.combine(load_parts(lanes, Expr()), load_parts(lanes, Expr(1)));
+      accumulate(r, r.total, Expr(), chunk);
+    });
+  }
+
+  // ---- values per row
+
+  void define_reduction(Reduction& reduction, Expr lane) {
+    const Value v = reduction.member->value;
+    values_.define(
+        v, at_axes(reduction.member->tuple),
+        reduction.reducer.result(load_parts(reduction.total, lane), graph_.type(v).dtype));
+  }
+
+  // Reductions complete after `level`; where lanes are rows each body defines them for itself.
+  void define_row_values(int level) {
+    if (lane_axis_) return;
+    for_level(level, [&](Reduction& r) { define_reduction(r, Expr()); });
+  }
+
+  void define_lane_totals(int level, Expr lane) {
+    for (Reduction& reduction : reductions_) {
+      if (levels_.level_of_operand(*reduction.member) < level) {
+        define_reduction(reduction, lane);
+      }
+    }
+  }
+
+  void store_row_values() {
+    bool any = !row_stores_.empty();
+    for (const Reduction& reduction : reductions_) any = any || is_stored(reduction.member->value);
+    if (!any) return;
+    for_lanes([&](Expr lane) {
+      if (lane_axis_) {
+        for (Reduction& reduction : reductions_) define_reduction(reduction, lane);
+      }
+      for (const Reduction& reduction : reductions_) {
+        const Member& member = *reduction.member;
+        if (!is_stored(member.value)) continue;
+        const Tuple tuple = at_axes(member.tuple);
+        values_.store(member.value, tuple, values_.at(member.value, tuple));
+      }
+      for (const Member* member : row_stores_) {
+        const Tuple tuple = at_axes(member->tuple);
+        values_.store(member->value, tuple, values_.at(member->value, tuple));
+      }
+    });
+  }
+
+  // Nanoseconds of one iteration on one core, roughly: a tenth per simple operation.
+  double cost_of_row() const {
+    double operations = 2;
+    for (const Member& member : nest_.members) {
+      operations += fusion::operation_cost(graph_.node(member.value));
+    }
+    double elements = lane_axis_ ? static_cast<double>(lane_block()) : 1;
+    for (const LoopAxis& axis : inner_) elements *= fusion::estimated_elements({axis.extent});
+    return std::min(elements, 1e6) * operations * 0.1 + 5;
+  }
+
+  const NestContext& context_;
+  const Graph& graph_;
+  const fusion::Nest& nest_;
+  Values& values_;
+  kernel::Builder& builder_;
+  Levels levels_;
+  std::vector<LoopAxis> outer_, inner_;
+  std::optional<LoopAxis> lane_axis_;  // an outer axis along which lanes run
+  bool lane_is_inner_ = false;
+  bool flat_ = false;
+  Expr lane_base_;
+  std::vector<Expr> axes_;             // what each group axis is at the insertion point
+  std::vector<Reduction> reductions_;  // per row
+  std::vector<const Member*> across_;  // over the rows
+  std::vector<BufferId> across_accumulators_;
+  std::vector<const Member*> full_stores_, row_stores_;
+};
+
+}  // namespace
+
+void lower_loops(const NestContext& context) { LoopsLowering(context).run(); }
+
+}  // namespace plait::lower

@@ -1,0 +1,31 @@
+// One function per kind of nest: each appends phases to the kernel.
+#pragma once
+
+#include "core/target.h"
+#include "jit/lower/values.h"
+
+namespace plait::lower {
+
+struct NestContext {
+  const Graph& graph;
+  const fusion::FusionPlan& plan;
+  const fusion::Nest& nest;
+  const Target& target;
+  LoweredGroup& result;
+  Values& values;
+};
+
+void lower_loops(const NestContext& context);
+void lower_contraction(const NestContext& context);
+void lower_scatter(const NestContext& context);
+void lower_scan(const NestContext& context);
+void lower_sort(const NestContext& context);
+
+// Lanes of elementwise and row kernels: also those of the reduction order.
+inline constexpr int64_t kLanes = 32;
+
+// Loops over [0, extent) in vectors of kLanes, the last one masked; `body` gets the index.
+void vector_strip(Values& values, Expr extent,
+                  const std::function<void(Expr index, Expr lane)>& body);
+
+}  // namespace plait::lower

@@ -1,0 +1,482 @@
+#include "jit/lower/values.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "core/slot.h"
+#include "jit/lower/math.h"
+
+namespace plait::lower {
+
+using kernel::Op;
+
+size_t Values::KeyHash::operator()(const Key& key) const {
+  size_t hash = key.value * 0x9e3779b97f4a7c15ull;
+  for (Expr e : key.tuple) hash = (hash ^ e.hash()) * 0x9e3779b97f4a7c15ull;
+  return hash;
+}
+
+Values::Values(const Graph& graph, const fusion::FusionPlan& plan, kernel::Builder& builder,
+               LoweredGroup& result)
+    : graph_(graph), plan_(plan), builder_(builder), result_(result) {}
+
+Tuple Values::simplified(const Tuple& tuple) const {
+  Tuple result;
+  result.reserve(tuple.size());
+  for (Expr e : tuple) result.push_back(simplified(e));
+  return result;
+}
+
+// ---- structure
+
+void Values::push_scope(Expr variable, Expr extent) {
+  scopes_.emplace_back();
+  variable_block_[variable.id()] = scopes_.size() - 1;
+  ranges_.set(variable.id(), extent);
+}
+
+void Values::pop_scope() { scopes_.pop_back(); }
+
+void Values::phase(Expr extent, double cost, const std::function<void(Expr)>& body) {
+  builder_.phase(extent, [&](Expr variable) {
+    push_scope(variable, extent);
+    body(variable);
+    pop_scope();
+  });
+  builder_.kernel().phases.back().cost = cost;
+}
+
+void Values::loop(LoopKind kind, Expr extent, const std::function<void(Expr)>& body) {
+  extent = simplified(extent);
+  if (extent.is_constant(0)) return;
+  builder_.loop(kind, extent, [&](Expr variable) {
+    push_scope(variable, extent);
+    if (kind == LoopKind::vector) {
+      vector_variable_ = variable;
+      vector_extent_ = *extent.constant();
+    }
+    body(variable);
+    if (kind == LoopKind::vector) vector_extent_ = 0;
+    pop_scope();
+  });
+}
+
+void Values::when(ValueId condition, const std::function<void()>& body) {
+  builder_.when(condition, [&] {
+    scopes_.emplace_back();
+    const size_t outer = std::exchange(guard_block_, scopes_.size() - 1);
+    body();
+    guard_block_ = outer;
+    pop_scope();
+  });
+}
+
+void Values::when_less(Expr e, Expr limit, const std::function<void()>& body) {
+  const std::optional<bool> proof = prove_less(e, limit, ranges_);
+  if (proof == true) return body();
+  if (proof == false) return;
+  const ValueId condition =
+      builder_.binary(Op::lt, builder_.index(simplified(e)), builder_.index(simplified(limit)));
+  when(condition, body);
+}
+
+void Values::set_computed_here(const std::vector<fusion::Member>& members) {
+  computed_here_.clear();
+  for (const fusion::Member& member : members) computed_here_.insert(member.value);
+}
+
+// ---- buffers
+
+BufferId Values::buffer_of(Value v, bool write) {
+  using kernel::Access;
+  const auto it = buffers_.find(v);
+  if (it != buffers_.end()) {
+    kernel::Buffer& buffer = builder_.kernel().buffers[it->second];
+    if ((buffer.access == Access::write) != write) buffer.access = Access::read_write;
+    return it->second;
+  }
+  const Type& type = graph_.type(v);
+  kernel::Buffer buffer;
+  buffer.name = fmt::format("{}{}", write ? "y" : "x", buffers_.size());
+  buffer.dtype = type.dtype;
+  buffer.size = flat_size_ && type.rank() > 0 ? *flat_size_ : element_count(type.shape);
+  buffer.access = write ? Access::write : Access::read;
+  const BufferId id = builder_.add_buffer(std::move(buffer));
+  buffers_.emplace(v, id);
+  result_.buffers.resize(id + 1);
+  result_.buffers[id].value = v;
+  return id;
+}
+
+BufferId Values::workspace(DType dtype, Expr size) {
+  kernel::Buffer buffer;
+  buffer.name = fmt::format("partial{}", builder_.kernel().buffers.size());
+  buffer.dtype = dtype;
+  buffer.size = size;
+  buffer.scope = kernel::BufferScope::workspace;
+  buffer.access = kernel::Access::read_write;
+  const BufferId id = builder_.add_buffer(std::move(buffer));
+  result_.buffers.resize(id + 1);
+  result_.buffers[id] = {kNoValue, size * static_cast<int64_t>(dtype_size(dtype))};
+  return id;
+}
+
+BufferId Values::local(DType dtype, Expr size) {
+  kernel::Buffer buffer;
+  buffer.name = fmt::format("row{}", builder_.kernel().buffers.size());
+  buffer.dtype = dtype;
+  buffer.size = size;
+  buffer.scope = kernel::BufferScope::local;
+  buffer.access = kernel::Access::read_write;
+  return builder_.add_buffer(std::move(buffer));
+}
+
+BufferId Values::registers(DType dtype, int64_t size, uint32_t lanes) {
+  kernel::Buffer buffer;
+  buffer.name = fmt::format("r{}", builder_.kernel().buffers.size());
+  buffer.dtype = dtype;
+  buffer.size = size;
+  buffer.scope = kernel::BufferScope::registers;
+  buffer.access = kernel::Access::read_write;
+  buffer.lanes = lanes;
+  return builder_.add_buffer(std::move(buffer));
+}
+
+void Values::store(Value v, const Tuple& tuple, ValueId id) {
+  const Type& type = graph_.type(v);
+  builder_.store(buffer_of(v, true), simplified(linear_index(type.shape, tuple)),
+                 builder_.cast(type.dtype, id));
+}
+
+// ---- values
+
+void Values::define(Value v, const Tuple& tuple, ValueId id) {
+  scopes_.back().insert_or_assign(Key{v, tuple}, Emitted{id, scopes_.size() - 1});
+}
+
+void Values::define_in_buffer(Value v, const Tuple& tuple, BufferId buffer, Expr index) {
+  in_buffer_.insert_or_assign(Key{v, tuple}, std::pair(buffer, index));
+}
+
+ValueId Values::at(Value v, const Tuple& tuple) { return emit(v, tuple).id; }
+
+ValueId Values::compute_at(Value v, const Tuple& tuple) {
+  const Emitted value = emit(v, tuple);
+  const DType dtype = compute_type(graph_.type(v).dtype);
+  return place({value}, [&] { return builder_.cast(dtype, value.id); }).id;
+}
+
+Values::Emitted Values::emit(Value v, const Tuple& tuple) {
+  const Key key{v, tuple};
+  for (size_t i = scopes_.size(); i-- > 0;) {
+    const auto it = scopes_[i].find(key);
+    if (it != scopes_[i].end()) return it->second;
+  }
+  const Emitted value = compute(v, tuple);
+  scopes_[value.block].emplace(key, value);
+  return value;
+}
+
+Values::Emitted Values::compute(Value v, const Tuple& tuple) {
+  const auto in_buffer = in_buffer_.find({v, tuple});
+  if (in_buffer != in_buffer_.end()) {
+    return load(in_buffer->second.first, in_buffer->second.second);
+  }
+  const Node& node = graph_.node(v);
+  if (plan_.in_memory[v] && !computed_here_.contains(v)) {
+    return load(buffer_of(v, false), simplified(linear_index(node.type.shape, tuple)));
+  }
+  switch (node.op) {
+    case MetaOp::constant:
+      PLAIT_INTERNAL_CHECK(node.type.rank() == 0, "constant %{} is in memory", v);
+      return {builder_.hoist(0,
+                             [&] {
+                               return builder_.constant(
+                                   Scalar::load(node.type.dtype, node.attributes.data->data()));
+                             }),
+              0};
+    case MetaOp::iota: {
+      const Emitted index = index_value(tuple[node.attributes.axes[0]]);
+      return place({index}, [&] { return builder_.cast(node.type.dtype, index.id); });
+    }
+    case MetaOp::size:
+      return index_value(node.attributes.size);
+    case MetaOp::random:
+      return random(v, tuple);
+    case MetaOp::unary:
+    case MetaOp::binary:
+    case MetaOp::fma:
+    case MetaOp::select:
+    case MetaOp::cast:
+      return elementwise(node, tuple);
+    case MetaOp::detach:
+      return emit(node.operands[0], tuple);
+    case MetaOp::broadcast:
+      return emit(node.operands[0], simplified(fusion::operand_tuple(graph_, node, tuple, 0)));
+    case MetaOp::reindex:
+      return reindex(v, tuple);
+    case MetaOp::concat:
+      return concat(v, tuple);
+    case MetaOp::input:
+    case MetaOp::parameter:
+    case MetaOp::reduce:
+    case MetaOp::scatter:
+    case MetaOp::scan:
+    case MetaOp::sort:
+    case MetaOp::assign:
+      break;
+  }
+  PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at this tuple", v, name_of(node.op));
+}
+
+// Where something over these operands can stand, and puts it there.
+Values::Emitted Values::place(std::initializer_list<Emitted> operands,
+                              const std::function<ValueId()>& make) {
+  size_t block = 0;
+  for (const Emitted& operand : operands) block = std::max(block, operand.block);
+  return {builder_.hoist(block, make), block};
+}
+
+size_t Values::block_of(Expr e) const {
+  size_t block = 0;
+  for (uint32_t id : variables_of(e)) block = std::max(block, variable_block_.at(id));
+  return block;
+}
+
+Values::Emitted Values::load(BufferId buffer, Expr index) {
+  const kernel::BufferScope scope = builder_.kernel().buffers[buffer].scope;
+  // Memory that this kernel fills may change in any block; only parameters are invariant.
+  const bool fixed = scope == kernel::BufferScope::parameter &&
+                     builder_.kernel().buffers[buffer].access == kernel::Access::read;
+  const size_t block = fixed ? std::max(block_of(index), guard_block_) : builder_.depth() - 1;
+  return {builder_.hoist(block, [&] { return builder_.load(buffer, index); }), block};
+}
+
+Values::Emitted Values::index_value(Expr e) {
+  e = simplified(e);
+  const size_t block = block_of(e);
+  return {builder_.hoist(block, [&] { return builder_.index(e); }), block};
+}
+
+Values::Emitted Values::elementwise(const Node& node, const Tuple& tuple) {
+  std::vector<Emitted> operands;
+  size_t block = 0;
+  for (Value operand : node.operands) {
+    operands.push_back(emit(operand, tuple));
+    block = std::max(block, operands.back().block);
+  }
+  const ValueId id = builder_.hoist(block, [&]() -> ValueId {
+    std::vector<ValueId> ids;
+    for (size_t i = 0; i < operands.size(); ++i) {
+      const DType dtype = graph_.type(node.operands[i]).dtype;
+      // Halves compute in f32 and round once; what only moves them keeps them.
+      const bool moves = node.op == MetaOp::select || node.op == MetaOp::cast;
+      ids.push_back(moves ? operands[i].id : builder_.cast(compute_type(dtype), operands[i].id));
+    }
+    switch (node.op) {
+      case MetaOp::unary:
+        return builder_.cast(node.type.dtype, emit_unary(builder_, node.unary(), ids[0]));
+      case MetaOp::binary:
+        return builder_.cast(node.type.dtype, emit_binary(builder_, node.binary(), ids[0], ids[1]));
+      case MetaOp::fma:
+        return builder_.cast(node.type.dtype, builder_.fma(ids[0], ids[1], ids[2]));
+      case MetaOp::select:
+        return builder_.select(ids[0], ids[1], ids[2]);
+      default:
+        return builder_.cast(node.type.dtype, ids[0]);
+    }
+  });
+  return {id, block};
+}
+
+// ---- guarded values
+
+bool Values::proven_in_range(Expr e, Expr extent) const {
+  const Interval interval = bounds(e, ranges_);
+  return interval.lo && *interval.lo >= 0 && prove_less(e, extent, ranges_) == true;
+}
+
+Values::Emitted Values::condition_in_range(Expr e, Expr extent) {
+  const Emitted index = index_value(e);
+  const Emitted limit = index_value(extent);
+  const Emitted zero = index_value(0);
+  const bool below = prove_less(e, extent, ranges_) == true;
+  const Interval interval = bounds(e, ranges_);
+  const bool above = interval.lo && *interval.lo >= 0;
+  return place({index, limit, zero}, [&] {
+    if (above) return builder_.binary(Op::lt, index.id, limit.id);
+    const ValueId lower = builder_.binary(Op::le, zero.id, index.id);
+    if (below) return lower;
+    return builder_.binary(Op::bit_and, lower, builder_.binary(Op::lt, index.id, limit.id));
+  });
+}
+
+// The value of the case whose condition holds, `otherwise` where none does. Cases are exclusive.
+Values::Emitted Values::guarded(
+    DType dtype, Scalar otherwise,
+    const std::vector<std::pair<Emitted, std::function<Emitted()>>>& cases) {
+  const bool vector = vector_extent_ > 0;
+  const BufferId slot = registers(dtype, vector ? vector_extent_ : 1,
+                                  vector ? static_cast<uint32_t>(vector_extent_) : 1);
+  const Expr index = vector ? vector_variable_ : Expr();
+  builder_.store(slot, index, builder_.constant(otherwise.cast(dtype)));
+  for (const auto& [condition, value] : cases) {
+    when(condition.id, [&] { builder_.store(slot, index, value().id); });
+  }
+  const size_t block = builder_.depth() - 1;
+  return {builder_.load(slot, index), block};
+}
+
+// The value of an expression that reads integer tensors, as i64.
+Values::Emitted Values::data_index(Expr e) {
+  if (!contains_element(e)) return index_value(e);
+  auto fold = [&](Op op) {
+    std::span<const Expr> operands = e.operands();
+    Emitted result = data_index(operands[0]);
+    for (Expr operand : operands.subspan(1)) {
+      const Emitted next = data_index(operand);
+      result = place({result, next}, [&] { return builder_.binary(op, result.id, next.id); });
+    }
+    return result;
+  };
+  switch (e.kind()) {
+    case ExprKind::element: {
+      const Tuple tuple(e.operands().begin(), e.operands().end());
+      const Emitted value = emit(e.id(), simplified(tuple));
+      return place({value}, [&] { return builder_.cast(DType::i64, value.id); });
+    }
+    case ExprKind::add:
+      return fold(Op::add);
+    case ExprKind::mul:
+      return fold(Op::mul);
+    case ExprKind::floor_div:
+      return fold(Op::div);
+    case ExprKind::mod:
+      return fold(Op::mod);
+    case ExprKind::min:
+      return fold(Op::minimum);
+    case ExprKind::max:
+      return fold(Op::maximum);
+    case ExprKind::constant:
+    case ExprKind::symbol:
+    case ExprKind::variable:
+      break;
+  }
+  PLAIT_UNREACHABLE("index expression {}", to_string(e));
+}
+
+Values::Emitted Values::both(std::optional<Emitted> a, Emitted b) {
+  if (!a) return b;
+  return place({*a, b}, [&] { return builder_.binary(Op::bit_and, a->id, b.id); });
+}
+
+Expr Values::bind(ValueId value, Expr extent) {
+  const Expr bound = builder_.bind(value, extent);
+  ranges_.set(bound.id(), extent);
+  variable_block_[bound.id()] = builder_.depth() - 1;
+  return bound;
+}
+
+std::optional<Values::Emitted> Values::bind_tuple(Value mapped, Tuple& at, const Shape& shape,
+                                                  Expr position) {
+  const bool reports = graph_.node(mapped).attributes.out_of_range == OutOfRange::error;
+  std::optional<Emitted> inside;
+  for (size_t axis = 0; axis < at.size(); ++axis) {
+    if (!contains_element(at[axis])) {
+      at[axis] = simplified(at[axis]);
+      if (!proven_in_range(at[axis], shape[axis])) {
+        inside = both(inside, condition_in_range(at[axis], shape[axis]));
+      }
+      continue;
+    }
+    const Emitted index = data_index(at[axis]);
+    const Emitted zero = index_value(0);
+    const Emitted limit = index_value(shape[axis]);
+    const Emitted good = place({index, zero, limit}, [&] {
+      return builder_.binary(Op::bit_and, builder_.binary(Op::le, zero.id, index.id),
+                             builder_.binary(Op::lt, index.id, limit.id));
+    });
+    if (reports) {
+      result_.kernel.sites.push_back({"index", static_cast<int64_t>(axis), shape[axis]});
+      result_.axis_owners.push_back(mapped);
+      const auto site = static_cast<uint32_t>(result_.kernel.sites.size() - 1);
+      builder_.report(builder_.unary(Op::bit_not, good.id), index.id, site, position);
+    }
+    inside = both(inside, good);
+    const Emitted safe =
+        place({good, index, zero}, [&] { return builder_.select(good.id, index.id, zero.id); });
+    at[axis] = bind(safe.id, shape[axis]);
+  }
+  return inside;
+}
+
+Values::Emitted Values::reindex(Value v, const Tuple& tuple) {
+  const Node& node = graph_.node(v);
+  Tuple at = fusion::operand_tuple(graph_, node, tuple, 0);
+  const std::optional<Emitted> inside = bind_tuple(
+      v, at, graph_.type(node.operands[0]).shape, simplified(linear_index(node.type.shape, tuple)));
+  if (!inside) return emit(node.operands[0], at);
+  return guarded(node.type.dtype, node.attributes.fill,
+                 {{*inside, [&] { return emit(node.operands[0], at); }}});
+}
+
+Values::Target Values::scatter_target(Value v, const Tuple& update) {
+  const Node& node = graph_.node(v);
+  Target target;
+  target.tuple = fusion::mapped_tuple(node, update, 2);
+  const std::optional<Emitted> inside =
+      bind_tuple(v, target.tuple, node.type.shape,
+                 simplified(linear_index(graph_.type(node.operands[1]).shape, update)));
+  if (inside) target.inside = inside->id;
+  return target;
+}
+
+Values::Emitted Values::concat(Value v, const Tuple& tuple) {
+  const Node& node = graph_.node(v);
+  const int64_t axis = node.attributes.axes[0];
+  std::vector<std::pair<Emitted, std::function<Emitted()>>> cases;
+  for (size_t i = 0; i < node.operands.size(); ++i) {
+    const Tuple at = simplified(fusion::operand_tuple(graph_, node, tuple, i));
+    const Expr extent = graph_.type(node.operands[i]).shape[axis];
+    if (proven_in_range(at[axis], extent)) return emit(node.operands[i], at);
+    if (prove_less(at[axis], 0, ranges_) == true ||
+        prove_less(at[axis], extent, ranges_) == false) {
+      continue;
+    }
+    cases.emplace_back(condition_in_range(at[axis], extent),
+                       [this, part = node.operands[i], at] { return emit(part, at); });
+  }
+  return guarded(node.type.dtype, Scalar(node.type.dtype, 0), cases);
+}
+
+Values::Emitted Values::random(Value v, const Tuple& tuple) {
+  const Node& node = graph_.node(v);
+  const Emitted seed = emit(node.operands[0], {Expr()});
+  const Emitted step = emit(node.operands[0], {Expr(1)});
+  const Expr element = simplified(linear_index(node.type.shape, tuple));
+  const Emitted block = index_value(floor_div(element, 4));
+  const Emitted word = index_value(mod(element, 4));
+  return place({seed, step, block, word}, [&] {
+    auto u32 = [&](ValueId id) { return builder_.cast(DType::u32, id); };
+    auto high = [&](ValueId id) {
+      const ValueId shift = builder_.constant(DType::u64, 32);
+      return u32(builder_.binary(Op::shift_right, builder_.cast(DType::u64, id), shift));
+    };
+    const ValueId salt =
+        builder_.constant(Scalar(DType::u32, static_cast<int64_t>(node.attributes.salt)));
+    const std::array<ValueId, 4> words =
+        emit_philox(builder_, {u32(block.id), high(block.id), u32(step.id), salt},
+                    {u32(seed.id), high(seed.id)});
+    ValueId result = words[3];
+    for (int k = 2; k >= 0; --k) {
+      const ValueId is_k =
+          builder_.binary(Op::eq, word.id, builder_.constant(Scalar(DType::i64, k)));
+      result = builder_.select(is_k, words[k], result);
+    }
+    return result;
+  });
+}
+
+}  // namespace plait::lower
