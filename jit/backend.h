@@ -1,6 +1,7 @@
 // What a backend gives: kernels compiled for one device. One folder a backend.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -35,18 +36,29 @@ class CompiledKernel {
   virtual std::string source(std::string_view stage) const = 0;
 };
 
+// What compile() did so far.
+struct BackendCounts {
+  uint64_t compiled = 0;  // code was generated
+  uint64_t cached = 0;    // came from the cache on disk
+  uint64_t shared = 0;    // the same code was already in the process
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual const char* name() const = 0;
   // Thread safe. The kernel must have passed verify().
   virtual std::shared_ptr<CompiledKernel> compile(const kernel::Kernel& kernel) = 0;
+  virtual BackendCounts counts() const { return {}; }
 };
 
 // jit/interp: the definition of kernel IR; counts bytes (byte_counts.h). Never optimised.
 std::unique_ptr<Backend> make_interpreter_backend();
 // jit/llvm: native code for this machine, or for `cpu` (an LLVM CPU name such as
-// "x86-64-v3") to inspect code that may not run here.
-std::unique_ptr<Backend> make_llvm_backend(const std::string& cpu = "");
+// "x86-64-v3") to inspect code; run() is a UserError if this machine lacks its features.
+// cache_folder: where object code is kept between runs; empty: nowhere. An unusable folder costs
+// one warning (jit/llvm/object_cache.h).
+std::unique_ptr<Backend> make_llvm_backend(const std::string& cpu = "",
+                                           const std::filesystem::path& cache_folder = {});
 
 }  // namespace plait

@@ -17,28 +17,37 @@
 namespace plait {
 
 // An argument as a dynamic caller gives it; monostate is None. Signature types and their C++ types:
-//   Tensor            const Tensor&            Tensor?    std::optional<Tensor>
-//   Tensor[]          std::vector<Tensor>      Operand    const Operand& (a tensor or a number)
+//   Tensor            const Tensor&            Tensor?    const std::optional<Tensor>&
+//   Tensor[]          const std::vector<Tensor>&
+//   Operand           const Operand& (a tensor, a number or a size)
+//   Operand?          const std::optional<Operand>&
 //   int               int64_t                  int?       std::optional<int64_t>
-//   int[]             std::vector<int64_t>     int[]?     std::optional<std::vector<int64_t>>
-//   float             double                   bool       bool
-//   float?            std::optional<double>    str        std::string
+//   int[]             const IntList& (one number is a list of one)
+//   int[]?            const Dims& (none, or an empty list: all dims)
+//   Size              Expr (a number or a symbol)         Size?  std::optional<Expr>
+//   Shape             const Shape& (a list of sizes)
+//   float             double                   float?     std::optional<double>
+//   str               const std::string&       str?       const std::optional<std::string>&
+//   bool              bool
 //   DType             DType                    DType?     std::optional<DType>
-//   Shape             Shape (numbers or symbols)
 using Argument = std::variant<std::monostate, Tensor, std::vector<Tensor>, Operand, int64_t, double,
-                              bool, std::string, DType, std::vector<int64_t>, Shape>;
+                              bool, std::string, DType, std::vector<int64_t>, Expr, Shape>;
 
 struct OpRecord {
   // PyTorch's names and order: "softmax(Tensor input, int dim, *, DType? dtype=None) -> Tensor".
   // Returns are `Tensor`, `Tensor[]` (a list of any length) or `(Tensor, Tensor)`.
   std::string_view signature;
-  std::string_view
-      doc;  // Markdown: what it computes, shapes, dtypes, errors, source of the formula
+  // Markdown: what it computes, shapes, dtypes, errors, source of the formula.
+  std::string_view doc;
   std::vector<Tensor> (*composition)(std::span<const Argument>);  // arguments in order, all given
-  // A Python expression over numpy (np), scipy.special (sp) and the argument names.
+  // What numpy says, in Python over numpy (np), scipy.special (sp) and the argument names: one
+  // expression, or statements that end in `return`. Floats arrive as f64, tuples for several
+  // results. Where only a property can be checked (random numbers), an expression over `result`,
+  // the op's own result, that must be true.
   std::string_view oracle;
-  // Python argument lists in which randn, rand, randint, arange, full … make seeded numpy arrays:
-  // "(randn(3, 5), 1)". Odd sizes, empty, ties and rank 0 belong here.
+  // Python call arguments over the words of tests/python/op_samples.py (randn, rand, randint,
+  // arange, full, array …: seeded numpy arrays): "(randn(3, 5), dim=1)". Odd sizes, empty, ties and
+  // rank 0 belong here.
   std::vector<std::string_view> samples;
   bool differentiable = true;  // tests compare the gradient with finite differences
 
@@ -69,7 +78,42 @@ struct Unpack<Operand> {
     if (const auto* integer = std::get_if<int64_t>(&a)) return *integer;
     if (const auto* number = std::get_if<double>(&a)) return *number;
     if (const auto* flag = std::get_if<bool>(&a)) return *flag;
+    if (const auto* size = std::get_if<Expr>(&a)) return *size;
     return std::get<Operand>(a);
+  }
+};
+template <>
+struct Unpack<std::vector<int64_t>> {
+  static std::vector<int64_t> from(const Argument& a) {
+    if (const auto* integer = std::get_if<int64_t>(&a)) return {*integer};
+    return std::get<std::vector<int64_t>>(a);
+  }
+};
+template <>
+struct Unpack<IntList> {
+  static IntList from(const Argument& a) { return Unpack<std::vector<int64_t>>::from(a); }
+};
+template <>
+struct Unpack<Dims> {
+  static Dims from(const Argument& a) {
+    if (std::holds_alternative<std::monostate>(a)) return {};
+    return Unpack<std::vector<int64_t>>::from(a);
+  }
+};
+template <>
+struct Unpack<Expr> {
+  static Expr from(const Argument& a) {
+    if (const auto* integer = std::get_if<int64_t>(&a)) return *integer;
+    return std::get<Expr>(a);
+  }
+};
+template <>
+struct Unpack<Shape> {
+  static Shape from(const Argument& a) {
+    if (const auto* shape = std::get_if<Shape>(&a)) return *shape;
+    if (const auto* size = std::get_if<Expr>(&a)) return {*size};
+    const std::vector<int64_t> sizes = Unpack<std::vector<int64_t>>::from(a);
+    return {sizes.begin(), sizes.end()};
   }
 };
 template <>

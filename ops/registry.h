@@ -8,6 +8,19 @@
 namespace plait {
 
 std::vector<OpRecord> activation_ops();
+std::vector<OpRecord> arithmetic_ops();
+std::vector<OpRecord> attention_ops();
+std::vector<OpRecord> creation_ops();
 std::vector<OpRecord> elementwise_ops();
+std::vector<OpRecord> indexing_ops();
+std::vector<OpRecord> joining_ops();
+std::vector<OpRecord> linear_ops();
+std::vector<OpRecord> logical_ops();
+std::vector<OpRecord> loss_ops();
+std::vector<OpRecord> movement_ops();
+std::vector<OpRecord> norm_ops();
+std::vector<OpRecord> random_ops();
+std::vector<OpRecord> reduction_ops();
+std::vector<OpRecord> sorting_ops();
 
 }  // namespace plait

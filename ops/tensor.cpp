@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/graph/build.h"
 #include "ops/compose.h"
+#include "ops/functions.h"
 
 namespace plait {
 namespace {
@@ -19,6 +20,12 @@ std::shared_ptr<Graph> current_graph() { return current(); }
 void reset_current_graph() { current() = std::make_shared<Graph>(); }
 
 Expr Tensor::size(int64_t dim) const { return shape()[detail::normalize_axis(dim, *this)]; }
+
+Operand::Operand(Expr size) : value_(size) {
+  if (const std::optional<int64_t> number = size.constant()) value_ = *number;
+}
+
+DType Operand::number_dtype() const { return is_size() ? DType::i64 : number().dtype(); }
 
 Scalar Operand::number() const {
   if (const auto* flag = std::get_if<bool>(&value_)) return {DType::boolean, int64_t{*flag}};
@@ -48,30 +55,10 @@ void assign(const std::shared_ptr<Slot>& slot, const Tensor& value) {
   meta::assign(*graph, slot, value.value());
 }
 
-Tensor operator+(const Operand& a, const Operand& b) {
-  OpScope op("add");
-  return detail::binary(BinaryOp::add, a, b);
-}
-
-Tensor operator-(const Operand& a, const Operand& b) {
-  OpScope op("sub");
-  return detail::binary(BinaryOp::sub, a, b);
-}
-
-Tensor operator*(const Operand& a, const Operand& b) {
-  OpScope op("mul");
-  return detail::binary(BinaryOp::mul, a, b);
-}
-
-Tensor operator/(const Operand& a, const Operand& b) {
-  OpScope op("div");
-  const detail::Pair pair = detail::promote_and_broadcast(a, b);
-  return detail::binary(BinaryOp::div, detail::to_float(pair.a), detail::to_float(pair.b));
-}
-
-Tensor operator-(const Tensor& a) {
-  OpScope op("neg");
-  return detail::unary(UnaryOp::neg, a);
-}
+Tensor operator+(const Operand& a, const Operand& b) { return add(a, b); }
+Tensor operator-(const Operand& a, const Operand& b) { return sub(a, b); }
+Tensor operator*(const Operand& a, const Operand& b) { return mul(a, b); }
+Tensor operator/(const Operand& a, const Operand& b) { return div(a, b); }
+Tensor operator-(const Tensor& a) { return neg(a); }
 
 }  // namespace plait

@@ -1,6 +1,7 @@
 // The tensor handle: what users hold. A value in a graph that grows as operations are called.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,8 +38,8 @@ std::shared_ptr<Graph> current_graph();
 // Starts a new one; handles keep the old one alive.
 void reset_current_graph();
 
-// An operand that may be a plain number: the number takes the dtype of the tensor beside it
-// (dtype.h, promote_scalar).
+// An operand that may be a plain number or a size: it takes the dtype of the tensor beside it
+// (dtype.h, promote_scalar; a size counts as an integer).
 class Operand {
  public:
   Operand(Tensor tensor) : value_(std::move(tensor)) {}          // NOLINT
@@ -46,12 +47,48 @@ class Operand {
   Operand(int64_t number) : value_(number) {}                    // NOLINT
   Operand(int number) : value_(static_cast<int64_t>(number)) {}  // NOLINT
   Operand(bool flag) : value_(flag) {}                           // NOLINT
+  Operand(Expr size);                                            // NOLINT
   bool is_tensor() const { return std::holds_alternative<Tensor>(value_); }
   const Tensor& tensor() const { return std::get<Tensor>(value_); }
-  Scalar number() const;  // as i64, f64 or bool
+  bool is_size() const { return std::holds_alternative<Expr>(value_); }  // a symbolic one
+  Expr size() const { return std::get<Expr>(value_); }
+  Scalar number() const;       // as i64, f64 or bool; only if neither tensor nor symbolic size
+  DType number_dtype() const;  // i64, f64 or bool; i64 for a size
 
  private:
-  std::variant<Tensor, double, int64_t, bool> value_;
+  std::variant<Tensor, double, int64_t, bool, Expr> value_;
+};
+
+// A list of integers (strides, paddings, shifts); one number stands for a list of one.
+class IntList {
+ public:
+  IntList(int64_t value) : values_{value} {}                            // NOLINT
+  IntList(int value) : values_{value} {}                                // NOLINT
+  IntList(std::initializer_list<int64_t> values) : values_(values) {}   // NOLINT
+  IntList(std::vector<int64_t> values) : values_(std::move(values)) {}  // NOLINT
+  const std::vector<int64_t>& values() const { return values_; }
+  size_t size() const { return values_.size(); }
+  int64_t operator[](size_t i) const { return values_[i]; }
+  auto begin() const { return values_.begin(); }
+  auto end() const { return values_.end(); }
+
+ private:
+  std::vector<int64_t> values_;
+};
+
+// Dims of a reduction or a squeeze; an empty list stands for all of them.
+class Dims {
+ public:
+  Dims() = default;
+  Dims(int64_t dim) : values_{dim} {}                            // NOLINT
+  Dims(int dim) : values_{dim} {}                                // NOLINT
+  Dims(std::initializer_list<int64_t> dims) : values_(dims) {}   // NOLINT
+  Dims(std::vector<int64_t> dims) : values_(std::move(dims)) {}  // NOLINT
+  bool all() const { return values_.empty(); }
+  const std::vector<int64_t>& values() const { return values_; }
+
+ private:
+  std::vector<int64_t> values_;
 };
 
 // Sources.
@@ -63,14 +100,16 @@ Tensor constant(const Array& array);  // copies the elements into the graph
 // the slot's. Reads of the slot in the same run see its value at entry.
 void assign(const std::shared_ptr<Slot>& slot, const Tensor& value);
 
-// What an op's composition begins with: it names the op for errors and for the scope path.
+// What an op's composition begins with: it names the op for errors and ends the scope path. Ops
+// called inside another one change neither.
 class OpScope {
  public:
-  explicit OpScope(std::string_view name) : name_(name), scope_(name) {}
+  explicit OpScope(std::string_view name)
+      : scope_(OpName::current().empty() ? name : std::string_view()), name_(name) {}
 
  private:
-  OpName name_;
   Scope scope_;
+  OpName name_;
 };
 
 Tensor operator+(const Operand& a, const Operand& b);

@@ -93,8 +93,10 @@ class Printer {
       case ExprKind::add: {
         const auto terms = e.operands();
         for (size_t i = terms.size(); i-- > 1;) {
-          const bool minus = split_terms(terms[i])[0].coefficient < 0;
-          stack_.push_back({minus ? negated(terms[i]) : terms[i], minus ? " - " : " + "});
+          // The most negative number has no negation: it prints as `+ -9223372036854775808`.
+          const int64_t coefficient = split_terms(terms[i])[0].coefficient;
+          const bool minus = coefficient < 0 && coefficient != Span64::kMin;
+          stack_.push_back({minus ? -terms[i] : terms[i], minus ? " - " : " + "});
         }
         push(terms[0]);
         return;
@@ -114,7 +116,6 @@ class Printer {
   }
 
   // The most negative number has no negation; it prints as `+ -9223372036854775808`.
-  static Expr negated(Expr term) { return -term; }
 
   const std::function<std::string(uint32_t)>& variable_name_;
   std::string text_;
@@ -309,6 +310,13 @@ std::string to_string(Expr e, const std::function<std::string(uint32_t)>& variab
   return Printer(variable_name).print(e);
 }
 
-Expr parse_expr(std::string_view text) { return Parser(text).parse(); }
+Expr parse_expr(std::string_view text) {
+  try {
+    return Parser(text).parse();
+  } catch (const IndexOverflow&) {
+    PLAIT_CHECK(false, "parse_expr", "a number leaves 64 bits in \"{}\"", text);
+  }
+  PLAIT_UNREACHABLE("the check above throws");
+}
 
 }  // namespace plait

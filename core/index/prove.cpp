@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kMaxExtentDepth = 16;  // of extents that depend on variables
 constexpr int kMaxSteps = 64;
+constexpr uint32_t kMaxRecursion = 100;
 constexpr uint32_t kMaxTree = 400;           // larger expressions get numeric bounds only
 constexpr int64_t kLargeSymbol = 1ll << 40;  // a bound beyond this is not substituted
 
@@ -131,12 +132,28 @@ Span64 Prover::span(Expr e, int depth) {
   if (!node.has_variable) return node.span;
   auto it = spans_.find(e);
   if (it != spans_.end()) return it->second;
-  if (node.depth > 100)
-    for (Expr x : post_order(e))
-      if (node_of(x).has_variable && !spans_.count(x)) spans_[x] = node_span(x, depth);
+  if (node.depth > kMaxRecursion) fill_spans(e, depth);
   const Span64 result = node_span(e, depth);
   spans_.emplace(e, result);
   return result;
+}
+
+// Those below `root`, so that its own needs no recursion.
+void Prover::fill_spans(Expr root, int depth) {
+  const auto open = [this](Expr e) { return node_of(e).has_variable && !spans_.count(e); };
+  std::vector<std::pair<Expr, bool>> stack{{root, false}};
+  while (!stack.empty()) {
+    const auto [e, ready] = stack.back();
+    stack.pop_back();
+    if (!open(e)) continue;
+    if (ready) {
+      spans_.emplace(e, node_span(e, depth));
+      continue;
+    }
+    if (!(e == root)) stack.push_back({e, true});
+    for (Expr operand : e.operands())
+      if (open(operand)) stack.push_back({operand, false});
+  }
 }
 
 Span64 Prover::span(Expr e) { return span(e, 0); }

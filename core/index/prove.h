@@ -27,6 +27,7 @@ class Prover {
   Span64 variable_span(uint32_t id, int depth);
   Span64 span(Expr e, int depth);
   Span64 node_span(Expr e, int depth);
+  void fill_spans(Expr root, int depth);
 
   bool refuted(Expr e) const;
   bool prove(Expr e);

@@ -33,8 +33,8 @@ void solve(Expr e, int64_t value, SymbolValues& symbols) {
   };
   const int64_t step = unknown[0].symbol_multiple();
   const int64_t slope = at(step) - at(0);
-  if (slope == 0 || (value - at(0)) % slope != 0) return;
-  symbols[name] = (value - at(0)) / slope * step;
+  if (slope == 0 || (value - at(0)) * step % slope != 0) return;
+  symbols[name] = (value - at(0)) * step / slope;
 }
 
 void check_bounds(Expr symbol, const SymbolValues& symbols) {

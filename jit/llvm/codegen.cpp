@@ -1,5 +1,6 @@
 #include "jit/llvm/codegen.h"
 
+#include <llvm/ADT/SmallString.h>
 #include <llvm/ADT/StringMap.h>
 #include <llvm/Config/llvm-config.h>
 #include <llvm/IR/LegacyPassManager.h>
@@ -7,14 +8,12 @@
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Support/CommandLine.h>
-#include <llvm/Support/MemoryBuffer.h>
-#include <llvm/Support/SmallVectorMemoryBuffer.h>
 #include <llvm/Support/TargetSelect.h>
+#include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Host.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "core/error.h"
 
@@ -54,19 +53,19 @@ const llvm::StringMap<bool>& host_features() {
 }
 
 // Features that say how to tune rather than what a machine must have.
-bool is_requirement(llvm::StringRef feature) {
-  return host_features().contains(feature);
-}
+bool is_requirement(llvm::StringRef feature) { return host_features().contains(feature); }
 
-void run_codegen(llvm::Module& module, const Isa& isa, llvm::raw_pwrite_stream& out,
-                 llvm::CodeGenFileType type) {
+std::string run_codegen(llvm::Module& module, const Isa& isa, llvm::CodeGenFileType type) {
   auto machine = make_target_machine(isa);
   module.setTargetTriple(machine->getTargetTriple().str());
   module.setDataLayout(machine->createDataLayout());
+  llvm::SmallString<0> bytes;
+  llvm::raw_svector_ostream out(bytes);
   llvm::legacy::PassManager passes;
   bool failed = machine->addPassesToEmitFile(passes, out, nullptr, type, /*DisableVerify=*/true);
   PLAIT_INTERNAL_CHECK(!failed, "LLVM cannot write this kind of file");
   passes.run(module);
+  return std::string(bytes.str());
 }
 
 }  // namespace
@@ -83,15 +82,14 @@ Isa isa_of_cpu(const std::string& cpu) {
     if (is_requirement(feature.Key)) isa.features.push_back(feature.Key);
   std::sort(isa.features.begin(), isa.features.end());
   llvm::Triple triple(llvm::sys::getProcessTriple());
-  isa.native_f16 = triple.isAArch64() || std::binary_search(isa.features.begin(),
-                                                            isa.features.end(), "f16c");
+  isa.native_f16 =
+      triple.isAArch64() || std::binary_search(isa.features.begin(), isa.features.end(), "f16c");
   return isa;
 }
 
 bool host_has(const std::vector<std::string>& features) {
-  return std::all_of(features.begin(), features.end(), [](const std::string& feature) {
-    return host_features().lookup(feature);
-  });
+  return std::all_of(features.begin(), features.end(),
+                     [](const std::string& feature) { return host_features().lookup(feature); });
 }
 
 const Isa& host_isa() {
@@ -106,18 +104,12 @@ const Isa& host_isa() {
 
 std::string llvm_version() { return LLVM_VERSION_STRING; }
 
-std::unique_ptr<llvm::MemoryBuffer> compile_object(llvm::Module& module, const Isa& isa) {
-  llvm::SmallVector<char, 0> object;
-  llvm::raw_svector_ostream out(object);
-  run_codegen(module, isa, out, llvm::CodeGenFileType::ObjectFile);
-  return std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), false);
+std::string compile_object(llvm::Module& module, const Isa& isa) {
+  return run_codegen(module, isa, llvm::CodeGenFileType::ObjectFile);
 }
 
 std::string compile_assembly(llvm::Module& module, const Isa& isa) {
-  llvm::SmallString<0> text;
-  llvm::raw_svector_ostream out(text);
-  run_codegen(module, isa, out, llvm::CodeGenFileType::AssemblyFile);
-  return std::string(text.str());
+  return run_codegen(module, isa, llvm::CodeGenFileType::AssemblyFile);
 }
 
 }  // namespace plait::native

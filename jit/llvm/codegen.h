@@ -1,14 +1,12 @@
 // LLVM IR -> machine code, for one instruction set.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 namespace llvm {
-class MemoryBuffer;
 class Module;
-}  // namespace llvm
+}
 
 namespace plait::native {
 
@@ -30,7 +28,8 @@ bool host_has(const std::vector<std::string>& features);
 // "19.1.7"
 std::string llvm_version();
 
-std::unique_ptr<llvm::MemoryBuffer> compile_object(llvm::Module& module, const Isa& isa);
+// The bytes of a relocatable object.
+std::string compile_object(llvm::Module& module, const Isa& isa);
 std::string compile_assembly(llvm::Module& module, const Isa& isa);
 
 }  // namespace plait::native

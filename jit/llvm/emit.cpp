@@ -44,7 +44,10 @@ Expr local_size(const Kernel& kernel) {
 }
 
 Emitter::Emitter(const Kernel& kernel, llvm::Module& module, bool native_f16)
-    : kernel_(kernel), module_(module), b_(module.getContext()), native_f16_(native_f16),
+    : kernel_(kernel),
+      module_(module),
+      b_(module.getContext()),
+      native_f16_(native_f16),
       next_variable_(kernel.next_variable) {
   values_.resize(kernel.value_types.size());
   registers_.resize(kernel.buffers.size());
@@ -121,7 +124,7 @@ llvm::Type* Emitter::memory_type(DType dtype) {
     case DType::u8:
       return b_.getInt8Ty();
     case DType::i16:
-    case DType::f16:   // halves are their bits: arithmetic widens them first
+    case DType::f16:  // halves are their bits: arithmetic widens them first
     case DType::bf16:
       return b_.getInt16Ty();
     case DType::i32:
@@ -236,14 +239,18 @@ void Emitter::emit_instruction(const Instruction& in) {
       set(in, [&] {
         llvm::Value *condition = operand(0), *yes = operand(1), *no = operand(2);
         // A uniform condition chooses whole vectors.
-        if (is_vector(condition)) unify({&condition, &yes, &no});
-        else unify({&yes, &no});
+        if (is_vector(condition))
+          unify({&condition, &yes, &no});
+        else
+          unify({&yes, &no});
         return b_.CreateSelect(condition, yes, no);
       });
       return;
     case Op::cast:
-      if (kernel_.type(in.result) == operand_type(0)) values_[in.result] = values_[in.operands[0]];
-      else set(in, [&] { return emit_cast(in); });
+      if (kernel_.type(in.result) == operand_type(0))
+        values_[in.result] = values_[in.operands[0]];
+      else
+        set(in, [&] { return emit_cast(in); });
       return;
     case Op::bitcast:
       set(in, [&] { return bitcast(operand(0), value_type(kernel_.type(in.result))); });

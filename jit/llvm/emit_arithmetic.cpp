@@ -8,7 +8,9 @@ namespace plait::native {
 
 namespace {
 
-llvm::Constant* zero_of(llvm::Value* value) { return llvm::Constant::getNullValue(value->getType()); }
+llvm::Constant* zero_of(llvm::Value* value) {
+  return llvm::Constant::getNullValue(value->getType());
+}
 
 // The one value of a constant or of all its lanes.
 const llvm::Constant* uniform_constant(llvm::Value* value) {
@@ -160,7 +162,8 @@ llvm::Value* Emitter::integer_division(Op op, bool sign, llvm::Value* a, llvm::V
   bool safe = divisor && !divisor->isZero() && !divisor->isMinusOne();
   llvm::Value* is_zero = b_.CreateICmpEQ(b, zero);
   if (!sign) {
-    llvm::Value* by = safe ? b : b_.CreateSelect(is_zero, llvm::ConstantInt::get(a->getType(), 1), b);
+    llvm::Value* by =
+        safe ? b : b_.CreateSelect(is_zero, llvm::ConstantInt::get(a->getType(), 1), b);
     llvm::Value* result = op == Op::div ? b_.CreateUDiv(a, by) : b_.CreateURem(a, by);
     return safe ? result : b_.CreateSelect(is_zero, zero, result);
   }

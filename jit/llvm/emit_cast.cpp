@@ -50,12 +50,11 @@ llvm::Value* Emitter::float_to_integer(DType to, llvm::Value* a) {
   llvm::Value* high = b_.CreateFCmpOGE(whole, llvm::ConstantFP::get(a->getType(), beyond));
   llvm::Value* nan = b_.CreateFCmpUNO(a, a);
   llvm::Value* outside = b_.CreateOr(b_.CreateOr(low, high), nan);
-  llvm::Value* inside =
-      b_.CreateSelect(outside, llvm::Constant::getNullValue(a->getType()), whole);
+  llvm::Value* inside = b_.CreateSelect(outside, llvm::Constant::getNullValue(a->getType()), whole);
   llvm::Value* result = sign ? b_.CreateFPToSI(inside, type) : b_.CreateFPToUI(inside, type);
   unsigned bits = type->getScalarSizeInBits();
-  llvm::APInt smallest = sign ? llvm::APInt::getSignedMinValue(width).sext(bits)
-                              : llvm::APInt::getZero(bits);
+  llvm::APInt smallest =
+      sign ? llvm::APInt::getSignedMinValue(width).sext(bits) : llvm::APInt::getZero(bits);
   llvm::APInt largest = sign ? llvm::APInt::getSignedMaxValue(width).sext(bits)
                              : llvm::APInt::getMaxValue(width).zext(bits);
   if (sign) result = b_.CreateSelect(low, llvm::ConstantInt::get(type, smallest), result);
@@ -105,7 +104,9 @@ llvm::Value* Emitter::round_to_odd_f32(llvm::Value* a) {
   llvm::Constant* one = llvm::ConstantInt::get(integer, 1);
   llvm::Value* nearest = b_.CreateFPTrunc(a, real);
   llvm::Value* back = b_.CreateFPExt(nearest, a->getType());
-  auto magnitude = [&](llvm::Value* x) { return b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x); };
+  auto magnitude = [&](llvm::Value* x) {
+    return b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
+  };
   llvm::Value* too_big = b_.CreateFCmpOGT(magnitude(back), magnitude(a));
   llvm::Value* inexact = b_.CreateFCmpONE(back, a);
   llvm::Value* bits = b_.CreateBitCast(nearest, integer);

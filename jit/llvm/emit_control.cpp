@@ -46,8 +46,9 @@ void Emitter::emit_loop(const Instruction& loop) {
   Interval range = bounds(extent, ranges_);
   bool may_be_empty = !range.lo || *range.lo < 1;
   Rows carried = stored_registers(loop.body);
-  emit_counted_loop(loop.variable, extent, b_.getInt64(0), scalar_index(extent), may_be_empty,
-                    [&] { emit_block(loop.body); }, carried);
+  emit_counted_loop(
+      loop.variable, extent, b_.getInt64(0), scalar_index(extent), may_be_empty,
+      [&] { emit_block(loop.body); }, carried);
 }
 
 void Emitter::emit_vector_loop(const Instruction& loop, int64_t extent) {
@@ -134,9 +135,12 @@ void Emitter::emit_when(const Instruction& when) {
     });
   };
   if (each_is(&llvm::Constant::isNullValue)) return;
-  if (each_is(&llvm::Constant::isAllOnesValue)) emit_block(when.body);
-  else if (is_vector(conditions[0])) emit_masked(conditions, when.body);
-  else emit_branch(conditions[0], when.body);
+  if (each_is(&llvm::Constant::isAllOnesValue))
+    emit_block(when.body);
+  else if (is_vector(conditions[0]))
+    emit_masked(conditions, when.body);
+  else
+    emit_branch(conditions[0], when.body);
 }
 
 void Emitter::emit_branch(llvm::Value* condition, const Block& body) {
@@ -181,8 +185,10 @@ void Emitter::emit_masked(const Parts& conditions, const Block& body) {
   Parts outer = masks_;
   masks_ = conditions;
   for (size_t i = 0; i < outer.size(); ++i) masks_[i] = b_.CreateAnd(outer[i], masks_[i]);
-  if (needs_active_lane(body)) emit_branch(any_active(), body);
-  else emit_block(body);
+  if (needs_active_lane(body))
+    emit_branch(any_active(), body);
+  else
+    emit_block(body);
   masks_ = outer;
 }
 
@@ -238,8 +244,8 @@ void Emitter::emit_record(const Instruction& report, llvm::Value* bad) {
   frames_.push_back(std::move(frame));
   b_.SetInsertPoint(cold);
   llvm::Value* position = index_value(resolve(report.expression));
-  llvm::Value* lane = b_.CreateBinaryIntrinsic(
-      llvm::Intrinsic::cttz, b_.CreateZExt(set, b_.getInt64Ty()), b_.getTrue());
+  llvm::Value* lane = b_.CreateBinaryIntrinsic(llvm::Intrinsic::cttz,
+                                               b_.CreateZExt(set, b_.getInt64Ty()), b_.getTrue());
   if (is_vector(value)) value = b_.CreateExtractElement(value, lane);
   if (is_vector(position)) position = b_.CreateExtractElement(position, lane);
   llvm::Value* error = function_->getArg(5);

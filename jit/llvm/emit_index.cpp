@@ -72,7 +72,8 @@ llvm::Value* Emitter::build_index(Expr e, size_t depth) {
     case ExprKind::symbol:
       for (size_t i = 0; i < kernel_.symbols.size(); ++i)
         if (kernel_.symbols[i] == e.name()) {
-          llvm::Value* slot = b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), function_->getArg(1), i);
+          llvm::Value* slot =
+              b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), function_->getArg(1), i);
           return b_.CreateAlignedLoad(b_.getInt64Ty(), slot, llvm::Align(8), e.name());
         }
       PLAIT_UNREACHABLE("{}: symbol {} is not passed at launch", kernel_.name, e.name());
@@ -108,9 +109,12 @@ llvm::Value* Emitter::build_sum(Expr e, size_t depth) {
   Expr outer = 0;
   std::vector<Expr> added, subtracted;
   for (Expr term : terms_of(e)) {
-    if (depth_of(term) < depth) outer = outer + term;
-    else if (is_negative(term)) subtracted.push_back(-term);
-    else added.push_back(term);
+    if (depth_of(term) < depth)
+      outer = outer + term;
+    else if (is_negative(term))
+      subtracted.push_back(-term);
+    else
+      added.push_back(term);
   }
   llvm::Value* total = outer.is_constant(0) ? nullptr : scalar_index(outer);
   for (Expr term : added) {
@@ -128,8 +132,10 @@ llvm::Value* Emitter::build_product(Expr e, size_t depth) {
   Expr outer = 1;
   std::vector<Expr> inner;
   for (Expr factor : e.operands()) {
-    if (depth_of(factor) < depth || factor.constant()) outer = outer * factor;
-    else inner.push_back(factor);
+    if (depth_of(factor) < depth || factor.constant())
+      outer = outer * factor;
+    else
+      inner.push_back(factor);
   }
   Frame& frame = frames_[depth];
   // In the innermost loop a multiple of the counter is a second counter.
@@ -232,8 +238,8 @@ llvm::Value* Emitter::lane_index(Expr e, llvm::Type* lane) {
   LaneKey key{e, chunk_, lane->getIntegerBitWidth()};
   auto cached = frames_.back().lane_indices.find(key);
   if (cached != frames_.back().lane_indices.end()) return cached->second;
-  llvm::Value* value = is_varying(e) ? build_lane_index(e, lane)
-                                     : splat(b_.CreateTrunc(scalar_index(e), lane));
+  llvm::Value* value =
+      is_varying(e) ? build_lane_index(e, lane) : splat(b_.CreateTrunc(scalar_index(e), lane));
   frames_.back().lane_indices.emplace(key, value);
   return value;
 }
@@ -270,7 +276,8 @@ llvm::Value* Emitter::build_lane_index(Expr e, llvm::Type* lane) {
       return combine([&](llvm::Value* a, llvm::Value* b) { return b_.CreateMul(a, b); });
     case ExprKind::floor_div:
     case ExprKind::mod:
-      return index_division(e, lane_index(e.operands()[0], lane), lane_index(e.operands()[1], lane));
+      return index_division(e, lane_index(e.operands()[0], lane),
+                            lane_index(e.operands()[1], lane));
     case ExprKind::min:
       return combine([&](llvm::Value* a, llvm::Value* b) {
         return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, a, b);
@@ -323,7 +330,8 @@ llvm::Value* Emitter::compare_lanes(Op op, Expr a, Expr b) {
   bool ordered = op == Op::lt || op == Op::le;
   Expr zero = falling ? linear->rest : -linear->rest;
   if (ordered && falling == (op == Op::lt)) zero = zero + 1;
-  Expr clamped = min(max(zero, Expr(ordered ? 0 : -1)), Expr(static_cast<int64_t>(width_ * chunks_)));
+  Expr clamped =
+      min(max(zero, Expr(ordered ? 0 : -1)), Expr(static_cast<int64_t>(width_ * chunks_)));
   llvm::Value* bound = lane_index(clamped, b_.getInt32Ty());
   llvm::Value* lanes = lane_numbers(b_.getInt32Ty());
   switch (op) {

@@ -37,8 +37,10 @@ llvm::Value* Emitter::pointer_to_terms(BufferId buffer, Expr offset) {
     if (offset.is_constant(0)) return buffer_base(buffer);
     Expr outer = 0, inner = 0;
     for (Expr term : terms_of(offset)) {
-      if (depth_of(term) < depth) outer = outer + term;
-      else inner = inner + term;
+      if (depth_of(term) < depth)
+        outer = outer + term;
+      else
+        inner = inner + term;
     }
     return b_.CreateInBoundsGEP(memory_type(kernel_.buffers[buffer].dtype),
                                 pointer_to_terms(buffer, outer), scalar_index(inner));
@@ -57,8 +59,10 @@ std::optional<int64_t> Emitter::lane_stride(Expr offset) const {
 llvm::Value* Emitter::lane_pointers(BufferId buffer, Expr offset) {
   Expr uniform = 0, varying = 0;
   for (Expr term : terms_of(offset)) {
-    if (is_varying(term)) varying = varying + term;
-    else uniform = uniform + term;
+    if (is_varying(term))
+      varying = varying + term;
+    else
+      uniform = uniform + term;
   }
   llvm::Type* lane = fits_i32(varying) ? b_.getInt32Ty() : b_.getInt64Ty();
   return b_.CreateInBoundsGEP(memory_type(kernel_.buffers[buffer].dtype), pointer(buffer, uniform),
@@ -74,11 +78,10 @@ llvm::Value* Emitter::reverse(llvm::Value* value) {
 llvm::Value* Emitter::load(BufferId id, Expr offset) {
   const Buffer& buffer = kernel_.buffers[id];
   if (buffer.scope == BufferScope::registers) return load_registers(id, offset);
-  llvm::Value* value =
-      is_varying(offset)
-          ? load_lanes(id, offset)
-          : b_.CreateAlignedLoad(memory_type(buffer.dtype), pointer(id, offset),
-                                 llvm::Align(dtype_size(buffer.dtype)));
+  llvm::Value* value = is_varying(offset)
+                           ? load_lanes(id, offset)
+                           : b_.CreateAlignedLoad(memory_type(buffer.dtype), pointer(id, offset),
+                                                  llvm::Align(dtype_size(buffer.dtype)));
   if (buffer.dtype != DType::boolean) return value;
   return b_.CreateICmpNE(value, llvm::Constant::getNullValue(value->getType()));
 }
@@ -100,8 +103,10 @@ llvm::Value* Emitter::load_lanes(BufferId id, Expr offset) {
     return b_.CreateMaskedGather(type, lane_pointers(id, offset), align, mask());
   llvm::Value* at = pointer(id, lowest_address(offset, falling));
   llvm::Value* value = nullptr;
-  if (!mask()) value = b_.CreateAlignedLoad(type, at, align);
-  else value = b_.CreateMaskedLoad(type, at, align, falling ? reverse(mask()) : mask());
+  if (!mask())
+    value = b_.CreateAlignedLoad(type, at, align);
+  else
+    value = b_.CreateMaskedLoad(type, at, align, falling ? reverse(mask()) : mask());
   return falling ? reverse(value) : value;
 }
 
@@ -115,16 +120,20 @@ void Emitter::store(BufferId id, Expr offset, const Parts& value) {
   if (is_varying(offset)) {
     for (chunk_ = 0; chunk_ < chunks_; ++chunk_) {
       llvm::Value* lanes = as_vector(stored(part(value)));
-      if (in_registers) store_registers(id, offset, lanes);
-      else store_lanes(id, offset, lanes);
+      if (in_registers)
+        store_registers(id, offset, lanes);
+      else
+        store_lanes(id, offset, lanes);
     }
     chunk_ = 0;
     return;
   }
   // All lanes write the same element: the last one that runs stays.
   llvm::Value* scalar = stored(is_vector(value[0]) ? last_active_lane(value) : value[0]);
-  if (in_registers) store_registers(id, offset, scalar);
-  else b_.CreateAlignedStore(scalar, pointer(id, offset), llvm::Align(dtype_size(buffer.dtype)));
+  if (in_registers)
+    store_registers(id, offset, scalar);
+  else
+    b_.CreateAlignedStore(scalar, pointer(id, offset), llvm::Align(dtype_size(buffer.dtype)));
 }
 
 void Emitter::store_lanes(BufferId id, Expr offset, llvm::Value* value) {
@@ -137,8 +146,10 @@ void Emitter::store_lanes(BufferId id, Expr offset, llvm::Value* value) {
   }
   if (falling) value = reverse(value);
   llvm::Value* at = pointer(id, lowest_address(offset, falling));
-  if (!mask()) b_.CreateAlignedStore(value, at, align);
-  else b_.CreateMaskedStore(value, at, align, falling ? reverse(mask()) : mask());
+  if (!mask())
+    b_.CreateAlignedStore(value, at, align);
+  else
+    b_.CreateMaskedStore(value, at, align, falling ? reverse(mask()) : mask());
 }
 
 // The element of the last lane that runs; there is one.

@@ -62,7 +62,8 @@ void Emitter::store_registers(BufferId id, Expr offset, llvm::Value* value) {
     return;
   }
   llvm::Value*& row = registers_[id][first / lanes];
-  row = lanes == 1 ? value : b_.CreateInsertElement(row, value, static_cast<uint64_t>(first % lanes));
+  row =
+      lanes == 1 ? value : b_.CreateInsertElement(row, value, static_cast<uint64_t>(first % lanes));
 }
 
 llvm::Value* Emitter::concatenate(std::vector<llvm::Value*> parts) {

@@ -76,14 +76,14 @@ class Emitter {
     }
   };
   struct Frame {
-    llvm::Instruction* before = nullptr;    // the terminator that enters the frame
-    llvm::PHINode* counter = nullptr;       // of a loop
-    llvm::Value* first = nullptr;           // the counter's first value
+    llvm::Instruction* before = nullptr;  // the terminator that enters the frame
+    llvm::PHINode* counter = nullptr;     // of a loop
+    llvm::Value* first = nullptr;         // the counter's first value
     uint32_t variable = 0;
     std::unordered_map<Expr, llvm::Value*> indices;
     std::unordered_map<LaneKey, llvm::Value*, LaneKeyHash> lane_indices;  // of the vector loop
     std::unordered_map<PointerKey, llvm::Value*, PointerKeyHash> pointers;
-    std::unordered_map<llvm::Value*, llvm::Value*> splats;                // of the vector loop
+    std::unordered_map<llvm::Value*, llvm::Value*> splats;  // of the vector loop
     std::vector<Induction> inductions;
   };
   struct Variable {
@@ -225,11 +225,11 @@ class Emitter {
   llvm::IRBuilder<> b_;
   bool native_f16_;
   llvm::Function* function_ = nullptr;
-  std::vector<Value> values_;                        // by ValueId
+  std::vector<Value> values_;                         // by ValueId
   std::vector<std::vector<llvm::Value*>> registers_;  // by BufferId: rows of row_lanes()
   std::vector<Frame> frames_;
   std::unordered_map<uint32_t, Variable> variables_;
-  Substitution renamed_;    // variables of unrolled loops are numbers; see emit_bind
+  Substitution renamed_;  // variables of unrolled loops are numbers; see emit_bind
   uint32_t next_variable_;
   Ranges ranges_;
   // The vector loop around the insertion point: `chunks_` SIMD values of `width_` lanes; width 0 if

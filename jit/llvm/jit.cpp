@@ -2,8 +2,12 @@
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/IR/Module.h>
 #include <llvm/IR/Verifier.h>
-#include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/raw_ostream.h>
+
+#include <atomic>
+#include <future>
+#include <map>
+#include <mutex>
 
 #include "core/error.h"
 #include "jit/backend.h"
@@ -11,6 +15,7 @@
 #include "jit/llvm/emit.h"
 #include "jit/llvm/emitter.h"
 #include "jit/llvm/loader.h"
+#include "jit/llvm/object_cache.h"
 
 namespace plait {
 
@@ -21,10 +26,10 @@ namespace {
 
 using PhaseFunction = void (*)(void* const*, const int64_t*, int64_t, int64_t, void*, ErrorRecord*);
 
-std::vector<std::string> symbols_of(const Kernel& kernel) {
+std::vector<std::string> symbols_of(const std::string& kernel_name, size_t phases) {
   std::vector<std::string> symbols;
-  for (size_t phase = 0; phase < kernel.phases.size(); ++phase)
-    symbols.push_back(phase_symbol(kernel.name, phase));
+  for (size_t phase = 0; phase < phases; ++phase)
+    symbols.push_back(phase_symbol(kernel_name, phase));
   return symbols;
 }
 
@@ -39,11 +44,11 @@ std::unique_ptr<llvm::Module> checked_module(const Kernel& kernel, llvm::LLVMCon
 
 class NativeKernel final : public CompiledKernel {
  public:
-  NativeKernel(const Kernel& kernel, const Isa& isa, std::unique_ptr<LoadedObject> code)
+  NativeKernel(const Kernel& kernel, const Isa& isa, std::shared_ptr<LoadedObject> code)
       : kernel_(kernel), isa_(isa), code_(std::move(code)), local_size_(local_size(kernel)) {}
 
   void run(size_t phase, const PhaseArguments& a) const override {
-    PLAIT_CHECK(code_, "run", "{} was compiled for {} to be looked at, not to run", kernel_.name,
+    PLAIT_CHECK(code_, "run", "{} was compiled for {}, which this machine is not", kernel_.name,
                 isa_.cpu);
     auto function = reinterpret_cast<PhaseFunction>(code_->symbols()[phase]);
     function(a.buffers, a.sizes, a.begin, a.end, a.local, a.error);
@@ -71,37 +76,120 @@ class NativeKernel final : public CompiledKernel {
  private:
   Kernel kernel_;
   Isa isa_;
-  std::unique_ptr<LoadedObject> code_;  // null: for another machine
+  std::shared_ptr<LoadedObject> code_;  // null: for another machine
   Expr local_size_;
 };
 
+// Names are for people: kernels that differ in nothing else share code.
+std::string text_without_name(const Kernel& kernel) {
+  std::string text = kernel::to_text(kernel);
+  const std::string_view start = "kernel ";
+  PLAIT_INTERNAL_CHECK(std::string_view(text).substr(0, start.size()) == start &&
+                           text.compare(start.size(), kernel.name.size(), kernel.name) == 0,
+                       "the text of {} does not begin with its name", kernel.name);
+  return text.erase(start.size(), kernel.name.size());
+}
+
 class NativeBackend final : public Backend {
  public:
-  explicit NativeBackend(const std::string& cpu)
-      : isa_(cpu.empty() ? host_isa() : isa_of_cpu(cpu)), runs_(cpu.empty()) {}
+  NativeBackend(const std::string& cpu, const std::filesystem::path& cache_folder)
+      : isa_(cpu.empty() ? host_isa() : isa_of_cpu(cpu)),
+        runs_(host_has(isa_.features)),
+        cache_(cache_folder) {
+    for (const std::string& feature : isa_.features) features_ += feature + ",";
+  }
 
   const char* name() const override { return "llvm"; }
 
   std::shared_ptr<CompiledKernel> compile(const Kernel& kernel) override {
-    std::unique_ptr<LoadedObject> code;
-    if (runs_) {
-      llvm::LLVMContext context;
-      auto module = checked_module(kernel, context, isa_);
-      code = load_object(compile_object(*module, isa_), symbols_of(kernel));
-    }
+    std::shared_ptr<LoadedObject> code;
+    if (runs_) code = find_or_make(kernel);
     return std::make_shared<NativeKernel>(kernel, isa_, std::move(code));
   }
 
+  BackendCounts counts() const override {
+    return {compiled_.load(), cached_.load(), shared_.load()};
+  }
+
  private:
+  using Code = std::shared_ptr<LoadedObject>;
+  // `loaded` while any kernel uses it; `loading` while one thread makes it and others wait.
+  struct Known {
+    std::weak_ptr<LoadedObject> loaded;
+    std::shared_future<Code> loading;
+  };
+
+  Code find_or_make(const Kernel& kernel) {
+    CacheKey key = cache_key({text_without_name(kernel), isa_.cpu, features_, llvm_version(),
+                              std::to_string(kEmitterVersion)});
+    std::promise<Code> promise;
+    {
+      std::unique_lock lock(mutex_);
+      Known& known = known_[key];
+      Code code = known.loaded.lock();
+      std::shared_future<Code> loading = known.loading;
+      if (code || loading.valid()) {
+        lock.unlock();
+        ++shared_;
+        return code ? code : loading.get();
+      }
+      known.loading = promise.get_future().share();
+    }
+    try {
+      Code code = make(kernel, key);
+      finish(key, code);
+      promise.set_value(code);
+      return code;
+    } catch (...) {
+      finish(key, nullptr);
+      promise.set_exception(std::current_exception());
+      throw;
+    }
+  }
+
+  void finish(const CacheKey& key, const Code& code) {
+    std::lock_guard lock(mutex_);
+    if (code)
+      known_[key] = {code, {}};
+    else
+      known_.erase(key);
+    // Keys of code that is gone must not pile up.
+    if (known_.size() < 2 * alive_ + 64) return;
+    std::erase_if(known_, [](const auto& entry) {
+      return entry.second.loaded.expired() && !entry.second.loading.valid();
+    });
+    alive_ = known_.size();
+  }
+
+  Code make(const Kernel& kernel, const CacheKey& key) {
+    if (auto entry = cache_.load(key, host_has)) {
+      ++cached_;
+      return load_object(entry->object, symbols_of(entry->kernel_name, kernel.phases.size()));
+    }
+    llvm::LLVMContext context;
+    auto module = checked_module(kernel, context, isa_);
+    std::string object = compile_object(*module, isa_);
+    ++compiled_;
+    cache_.store(key, {kernel.name, isa_.features, object});
+    return load_object(object, symbols_of(kernel.name, kernel.phases.size()));
+  }
+
   Isa isa_;
+  std::string features_;
   bool runs_;
+  ObjectCache cache_;
+  std::mutex mutex_;
+  std::map<CacheKey, Known> known_;
+  size_t alive_ = 0;
+  std::atomic<uint64_t> compiled_{0}, cached_{0}, shared_{0};
 };
 
 }  // namespace
 }  // namespace native
 
-std::unique_ptr<Backend> make_llvm_backend(const std::string& cpu) {
-  return std::make_unique<native::NativeBackend>(cpu);
+std::unique_ptr<Backend> make_llvm_backend(const std::string& cpu,
+                                           const std::filesystem::path& cache_folder) {
+  return std::make_unique<native::NativeBackend>(cpu, cache_folder);
 }
 
 }  // namespace plait

@@ -83,11 +83,11 @@ Linker& linker() {
 class LinkedObject final : public LoadedObject {
  public:
   // A library of its own: names of different objects never meet.
-  LinkedObject(std::unique_ptr<llvm::MemoryBuffer> object, const std::vector<std::string>& names)
+  LinkedObject(std::string_view object, const std::vector<std::string>& names)
       : home_(linker().session.createBareJITDylib(
             fmt::format("kernel{}", linker().next.fetch_add(1)))) {
     try {
-      link(std::move(object), names);
+      link(object, names);
     } catch (...) {
       release();
       throw;
@@ -97,10 +97,11 @@ class LinkedObject final : public LoadedObject {
   const std::vector<void*>& symbols() const override { return symbols_; }
 
  private:
-  void link(std::unique_ptr<llvm::MemoryBuffer> object, const std::vector<std::string>& names) {
+  void link(std::string_view object, const std::vector<std::string>& names) {
     Linker& jit = linker();
     home_.addToLinkOrder(jit.library);
-    check(jit.layer.add(home_, std::move(object)), "add object");
+    check(jit.layer.add(home_, llvm::MemoryBuffer::getMemBufferCopy(object, home_.getName())),
+          "add object");
     llvm::orc::SymbolLookupSet wanted;
     for (const std::string& name : names) wanted.add(jit.session.intern(name));
     auto found = checked(
@@ -117,9 +118,9 @@ class LinkedObject final : public LoadedObject {
 
 }  // namespace
 
-std::unique_ptr<LoadedObject> load_object(std::unique_ptr<llvm::MemoryBuffer> object,
+std::unique_ptr<LoadedObject> load_object(std::string_view object,
                                           const std::vector<std::string>& symbols) {
-  return std::make_unique<LinkedObject>(std::move(object), symbols);
+  return std::make_unique<LinkedObject>(object, symbols);
 }
 
 }  // namespace plait::native

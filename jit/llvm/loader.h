@@ -3,11 +3,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
-
-namespace llvm {
-class MemoryBuffer;
-}
 
 namespace plait::native {
 
@@ -21,7 +18,7 @@ class LoadedObject {
 
 // Thread safe. Links one object at a time, so that the stack it takes does not grow with the number
 // of objects. InternalError if the object lacks a symbol or needs one that Plait does not offer.
-std::unique_ptr<LoadedObject> load_object(std::unique_ptr<llvm::MemoryBuffer> object,
+std::unique_ptr<LoadedObject> load_object(std::string_view object,
                                           const std::vector<std::string>& symbols);
 
 }  // namespace plait::native

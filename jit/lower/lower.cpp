@@ -109,12 +109,6 @@ LoweredGroup lower_group(const Graph& graph, const fusion::FusionPlan& plan,
   }
   order_buffers(result);
   collect_symbols(result);
-  for (size_t i = 0; i < result.axis_owners.size(); ++i) {
-    const Value owner = result.axis_owners[i];
-    const std::span<const Origin> origins = graph.origins(owner);
-    result.kernel.sites[i].op =
-        origins.empty() || origins[0].scope.empty() ? "gather" : origins[0].scope;
-  }
   return result;
 }
 

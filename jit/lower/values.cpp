@@ -399,7 +399,7 @@ std::optional<Values::Emitted> Values::bind_tuple(Value mapped, Tuple& at, const
                              builder_.binary(Op::lt, index.id, limit.id));
     });
     if (reports) {
-      result_.kernel.sites.push_back({"", static_cast<int64_t>(axis), shape[axis]});
+      result_.kernel.sites.push_back({"index", static_cast<int64_t>(axis), shape[axis]});
       result_.axis_owners.push_back(mapped);
       const auto site = static_cast<uint32_t>(result_.kernel.sites.size() - 1);
       builder_.report(builder_.unary(Op::bit_not, good.id), index.id, site, position);

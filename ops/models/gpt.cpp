@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "ops/functions.h"
 #include "ops/nn/init.h"
+#include "ops/random.h"
 
 namespace plait::models {
 namespace {
@@ -65,7 +66,7 @@ GPT::GPT(const GPTConfig& config, int64_t seed)
 }
 
 void GPT::initialize(int64_t seed) {
-  nn::manual_seed(seed);
+  manual_seed(seed);
   const double residual = 0.02 / std::sqrt(2.0 * static_cast<double>(config_.layers));
   for (const NamedSlot& named : named_parameters()) {
     const std::vector<int64_t>& shape = named.slot->value().shape;
@@ -82,7 +83,7 @@ Tensor GPT::forward(const Tensor& tokens) {
   PLAIT_CHECK(tokens.rank() == 2, "GPT", "needs tokens [batch, length]; got {}",
               to_string(tokens.type()));
   const Expr length = tokens.size(1);
-  PLAIT_CHECK(!length.is_constant() || length.constant() <= config_.context, "GPT",
+  PLAIT_CHECK(!length.constant() || *length.constant() <= config_.context, "GPT",
               "the sequence is longer than the context; got tokens: {}; axis 1: {} > {}",
               to_string(tokens.type()), to_string(length), config_.context);
   const Tensor token_table = parameter(tok_);

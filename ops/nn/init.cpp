@@ -5,22 +5,19 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "ops/random.h"
 
 namespace plait::nn {
 namespace {
-
-struct Stream {
-  int64_t seed = 0;
-  int64_t draws = 0;
-};
-thread_local Stream stream;
 
 // Calls element(index, the four words of its block) for each element of a fresh f32 array.
 template <class Element>
 Array draw(std::vector<int64_t> shape, const Element& element) {
   Array array = Array::empty(DType::f32, std::move(shape));
-  const random::Key key = random::key_of(stream.seed);
-  const int64_t step = stream.draws++;
+  Array state = random_state()->value().clone();
+  const random::Key key = random::key_of(state.data<int64_t>()[0]);
+  const int64_t step = state.data<int64_t>()[1]++;
+  random_state()->set(std::move(state));
   auto* values = array.data<float>();
   const int64_t count = array.count();
   for (int64_t first = 0; first < count; first += 4) {
@@ -34,8 +31,6 @@ Array draw(std::vector<int64_t> shape, const Element& element) {
 }
 
 }  // namespace
-
-void manual_seed(int64_t seed) { stream = {seed, 0}; }
 
 namespace init {
 

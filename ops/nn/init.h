@@ -1,9 +1,9 @@
 // Initial values of parameters, drawn on the host.
 //
-// The stream is Plait's Philox (core/random.h) with the seed as key, salt kInitSalt, and the
-// ordinal of the draw since manual_seed() as step: a tensor's values depend on the seed, its place
-// in the order of draws and its element count alone, so C++ and Python models that draw in the same
-// order hold equal bits. Each thread has a stream of its own; it starts as if seeded with 0.
+// A draw uses Plait's Philox (core/random.h) with the seed and step of the process' random state
+// (ops/random.h) and salt kInitSalt, and then advances the step: a tensor's values depend on
+// manual_seed(), on its place in the order of draws since then, and on its element count alone. C++
+// and Python models that draw in the same order hold equal bits.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,6 @@ namespace plait::nn {
 
 // Above every salt that a trace gives to its own draws.
 inline constexpr uint64_t kInitSalt = 0xFFFFFFFF;
-
-// Restarts this thread's stream.
-void manual_seed(int64_t seed);
 
 namespace init {
 

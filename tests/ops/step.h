@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/rules/evaluate.h"
 #include "ops/optim/optimizer.h"
 

@@ -17,6 +17,7 @@
 #include "ops/checkpoint.h"
 #include "ops/models/text.h"
 #include "ops/optim/adamw.h"
+#include "ops/random.h"
 #include "tools/examples/interrupt.h"
 #include "tools/examples/progress.h"
 #include "tools/examples/train_gpt_options.h"
@@ -60,6 +61,7 @@ struct Run {
   std::vector<NamedSlot> state() const {
     std::vector<NamedSlot> slots = model.state();
     for (NamedSlot& named : optimizer->state()) slots.push_back(std::move(named));
+    slots.push_back({"random.state", random_state()});
     slots.push_back({position->name(), position});
     return slots;
   }

@@ -11,9 +11,9 @@
 #include "core/random.h"
 #include "jit/compile.h"
 #include "ops/functions.h"
-#include "ops/nn/init.h"
 #include "ops/nn/linear.h"
 #include "ops/optim/adamw.h"
+#include "ops/random.h"
 
 namespace plait::examples {
 namespace {
@@ -98,7 +98,7 @@ double accuracy(Program& predict, const Data& test, int64_t batch) {
 
 int run(const Settings& s) {
   const Data train(s.data, "train"), test(s.data, "t10k");
-  nn::manual_seed(s.seed);
+  manual_seed(s.seed);
   Perceptron model(s.width);
   const int64_t steps = train.count() / s.batch;
   const auto optimizer = std::make_shared<optim::AdamW>(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <fstream>
 #include <string>
 
 #include "core/io/file.h"
@@ -25,7 +26,7 @@ inline bool same(const Array& a, const Array& b) {
 }
 
 inline void write_text(const std::filesystem::path& path, const std::string& text) {
-  write_file_atomic("test", path, text);
+  std::ofstream(path, std::ios::binary) << text;
 }
 
 inline std::string read_text(const std::filesystem::path& path) {

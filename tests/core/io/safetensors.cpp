@@ -208,7 +208,7 @@ TEST_CASE("safetensors: damaged files raise errors and nothing worse") {
   const std::string good = read_text(folder / "a");
   std::mt19937_64 random(1);
   int refused = 0;
-  for (int trial = 0; trial < 3000; ++trial) {
+  for (int trial = 0; trial < 1000; ++trial) {
     std::string bad = good;
     for (uint64_t edits = random() % 3 + 1; edits-- > 0;) {
       bad[random() % bad.size()] = static_cast<char>(random());
@@ -222,5 +222,5 @@ TEST_CASE("safetensors: damaged files raise errors and nothing worse") {
       ++refused;
     }
   }
-  CHECK(refused > 1000);
+  CHECK(refused > 300);
 }

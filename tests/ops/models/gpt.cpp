@@ -4,12 +4,16 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/graph/build.h"
+#include "core/io/file.h"
 #include "core/io/npy.h"
 #include "ops/checkpoint.h"
+#include "ops/models/text.h"
 #include "ops/optim/adamw.h"
 #include "passes/gradients.h"
 #include "tests/ops/step.h"
 #include "tests/support/error_text.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace plait;
 using Catch::Contains;
@@ -37,6 +41,25 @@ std::map<std::string, Array> batch(int64_t step) {
     }
   }
   return {{"tokens", tokens}, {"targets", targets}};
+}
+
+// The graph of a training step: output 0 is the loss.
+std::shared_ptr<Graph> training_graph(GPT& model, optim::Optimizer& optimizer, int64_t rows,
+                                      int64_t length) {
+  reset_current_graph();
+  const Tensor tokens = input("tokens", DType::i64, {rows, length});
+  const Tensor targets = input("targets", DType::i64, {rows, length});
+  const Tensor loss = models::gpt_loss(model, tokens, targets);
+  Graph& graph = *loss.graph();
+  graph.add_output("loss", loss.value());
+  std::vector<Value> wrt;
+  for (const auto& slot : optimizer.parameters()) wrt.push_back(meta::parameter(graph, slot));
+  std::vector<Tensor> gradients;
+  for (Value v : plait::gradients(graph, loss.value(), wrt)) {
+    gradients.emplace_back(loss.graph(), v);
+  }
+  optimizer.update(gradients);
+  return loss.graph();
 }
 
 }  // namespace
@@ -97,26 +120,49 @@ TEST_CASE("losses of the reference's first steps") {
                                               .weight_decay = 0.1,
                                               .decay_min_rank = 2,
                                               .clip_norm = 1.0});
-  reset_current_graph();
-  const Tensor tokens = input("tokens", DType::i64, {8, 64});
-  const Tensor targets = input("targets", DType::i64, {8, 64});
-  const Tensor loss = models::gpt_loss(model, tokens, targets);
-  Graph& graph = *loss.graph();
-  graph.add_output("loss", loss.value());
-  std::vector<Value> wrt;
-  for (const auto& slot : optimizer.parameters()) wrt.push_back(meta::parameter(graph, slot));
-  std::vector<Tensor> gradients;
-  for (Value v : plait::gradients(graph, loss.value(), wrt)) {
-    gradients.emplace_back(loss.graph(), v);
-  }
-  optimizer.update(gradients);
+  const std::shared_ptr<Graph> graph = training_graph(model, optimizer, 8, 64);
   for (int step = 0; step < 2; ++step) {
-    const auto outputs = testing::run_step(graph, optimizer, batch(step));
+    const auto outputs = testing::run_step(*graph, optimizer, batch(step));
     CHECK(outputs[0].item() ==
           Approx(reference["loss_f64"][step].get<double>()).margin(5e-5).epsilon(0));
     CHECK(optimizer.grad_norm() ==
           Approx(reference["grad_norm_f64"][step].get<double>()).epsilon(1e-4));
   }
+}
+
+TEST_CASE("a resumed run gives the bits of one that was not stopped") {
+  const TemporaryFolder folder;
+  const GPTConfig config = {.layers = 1, .width = 8, .heads = 2, .context = 5, .vocab = 16};
+  std::vector<uint8_t> bytes;
+  for (int i = 0; i < 200; ++i) bytes.push_back(i * i % 13);
+  const models::TextData text(bytes);
+  // Steps [first, last), from the checkpoint if there is one; saves at the end.
+  const auto run = [&](int64_t first, int64_t last, const std::string& file) {
+    GPT model(config, 3);
+    optim::AdamW optimizer(model.parameters(), {.lr = 0.02,
+                                                .decay_min_rank = 2,
+                                                .clip_norm = 1,
+                                                .schedule = optim::warmup_cosine(2, 6, 0.1)});
+    std::vector<NamedSlot> state = model.state();
+    for (const NamedSlot& named : optimizer.state()) state.push_back(named);
+    if (first > 0) load_checkpoint(folder / file, state);
+    const auto graph = training_graph(model, optimizer, 2, 5);
+    std::vector<double> losses;
+    for (int64_t step = first; step < last; ++step) {
+      const models::TextBatch batch = text.training_batch(9, step, 2, 5);
+      losses.push_back(testing::run_step(*graph, optimizer,
+                                         {{"tokens", batch.tokens}, {"targets", batch.targets}})[0]
+                           .item());
+    }
+    save_checkpoint(folder / file, state);
+    return losses;
+  };
+  const std::vector<double> whole = run(0, 6, "whole");
+  std::vector<double> parts = run(0, 2, "parts");
+  for (double loss : run(2, 6, "parts")) parts.push_back(loss);
+  CHECK(whole == parts);
+  CHECK(whole.front() != whole.back());
+  CHECK(read_file("test", folder / "whole") == read_file("test", folder / "parts"));
 }
 
 TEST_CASE("samples are drawn from the softmax, by seed and position") {

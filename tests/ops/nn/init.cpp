@@ -5,6 +5,7 @@
 
 #include "core/random.h"
 #include "ops/nn/linear.h"
+#include "ops/random.h"
 #include "tests/ops/step.h"
 #include "tests/support/error_text.h"
 
@@ -13,7 +14,7 @@ using testing::values_of;
 
 TEST_CASE("initial values depend on the seed and the order of draws alone") {
   const auto draw = [](int64_t seed) {
-    nn::manual_seed(seed);
+    manual_seed(seed);
     const auto first = values_of(nn::init::normal({7}, 0, 1));
     return std::pair(first, values_of(nn::init::normal({7}, 0, 1)));
   };
@@ -21,13 +22,13 @@ TEST_CASE("initial values depend on the seed and the order of draws alone") {
   CHECK(draw(3) == std::pair(a, b));
   CHECK(a != b);
   CHECK(draw(4).first != a);
-  nn::manual_seed(3);
+  manual_seed(3);
   const auto longer = values_of(nn::init::normal({3, 3}, 0, 1));
   CHECK(std::vector(longer.begin(), longer.begin() + 7) == a);
 }
 
 TEST_CASE("uniform and normal follow the documented formulas") {
-  nn::manual_seed(-5);
+  manual_seed(-5);
   const auto u = values_of(nn::init::uniform({6}, -2, 4));
   const auto n = values_of(nn::init::normal({6}, 1, 0.5));
   for (uint64_t i = 0; i < 6; ++i) {
@@ -43,7 +44,7 @@ TEST_CASE("uniform and normal follow the documented formulas") {
 }
 
 TEST_CASE("the distributions have their moments") {
-  nn::manual_seed(1);
+  manual_seed(1);
   const auto moments = [](const Array& array) {
     double sum = 0, squares = 0;
     for (double x : values_of(array)) sum += x, squares += x * x;
@@ -69,7 +70,7 @@ TEST_CASE("empty and single draws, and bad arguments") {
 }
 
 TEST_CASE("Linear starts in ±1/sqrt(in_features)") {
-  nn::manual_seed(0);
+  manual_seed(0);
   nn::Linear layer(16, 64);
   double largest = 0;
   for (double w : values_of(layer.weight()->value())) largest = std::max(largest, std::abs(w));

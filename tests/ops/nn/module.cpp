@@ -5,7 +5,9 @@
 
 #include "ops/functions.h"
 #include "ops/nn/attention.h"
+#include "ops/nn/dropout.h"
 #include "ops/nn/embedding.h"
+#include "ops/nn/init.h"
 #include "ops/nn/linear.h"
 #include "ops/nn/norm.h"
 #include "tests/ops/step.h"
@@ -138,4 +140,36 @@ TEST_CASE("layers compute what their doc says") {
   const auto result = evaluate(*current_graph(), {{"i", array_of(DType::i64, {3}, {1, 0, 2})}});
   // Rows (5, 1), (0, 2), (-1, 3) normalise to (1, -1), (-1, 1), (-1, 1).
   CHECK(values_of(result.outputs[0]) == std::vector<double>{9, 19, 11, 21, 11, 21});
+}
+
+TEST_CASE("dropout draws only while training") {
+  reset_current_graph();
+  nn::Dropout dropout(0.5);
+  const Tensor x = input("x", DType::f32, {100});
+  dropout.eval();
+  CHECK(dropout(x).value() == x.value());
+  dropout.train();
+  const Tensor y = dropout(x);
+  current_graph()->add_output("y", y.value());
+  const auto result =
+      evaluate(*current_graph(), {{"x", Array::full(DType::f32, {100}, Scalar(DType::f32, 1))}});
+  int kept = 0;
+  for (double value : values_of(result.outputs[0])) {
+    CHECK((value == 0 || value == 2));
+    kept += value == 2;
+  }
+  CHECK(kept > 30);
+  CHECK(kept < 70);
+  CHECK_THAT(error_text<UserError>([] { nn::Dropout(1.5); }), Contains("got 1.5"));
+}
+
+TEST_CASE("RMSNorm divides by the root of the mean square") {
+  reset_current_graph();
+  nn::RMSNorm norm(std::vector<int64_t>{2}, 0.0);
+  norm.weight()->set(array_of(DType::f32, {2}, {1, 2}));
+  const Tensor y = norm(input("x", DType::f32, {1, 2}));
+  current_graph()->add_output("y", y.value());
+  const auto result = evaluate(*current_graph(), {{"x", array_of(DType::f32, {1, 2}, {7, 1})}});
+  CHECK(result.outputs[0].at(0).as_double() == Approx(1.4));
+  CHECK(result.outputs[0].at(1).as_double() == Approx(0.4));
 }

@@ -112,7 +112,8 @@ TEST_CASE("AdamW's bf16 parameters move by steps far below their precision (D06)
   for (int step = 0; step < 1000; ++step) run_step(*current_graph(), optimizer, zero);
   const auto state = optimizer.state();
   REQUIRE(state.back().name == "optim.master.p");
-  CHECK(state.back().slot->value().at(0).as_double() == Approx(std::exp(-0.01)).margin(1e-5));
+  // f32 rounds 1 - 1e-5 by up to 3e-8, and that a thousand times.
+  CHECK(state.back().slot->value().at(0).as_double() == Approx(std::exp(-0.01)).margin(3e-5));
   // bf16 has 0.98828 and 0.99219 around exp(-0.01) = 0.99005.
   CHECK(p->value().at(0).as_double() == 0.98828125);
 

@@ -1,0 +1,140 @@
+#include "jit/compile.h"
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+
+#include "core/error.h"
+#include "core/graph/build.h"
+#include "jit/dump.h"
+#include "jit/launches.h"
+#include "jit/pipeline.h"
+#include "jit/program_impl.h"
+#include "ops/compose.h"
+#include "passes/gradients.h"
+
+namespace plait {
+namespace {
+
+std::atomic<uint64_t> program_count = 0;
+std::atomic<uint64_t> kernel_count = 0;
+
+Backend& backend_for(Engine engine) {
+  switch (engine) {
+    case Engine::llvm: {
+      static const std::unique_ptr<Backend> llvm = make_llvm_backend();
+      return *llvm;
+    }
+    case Engine::interp: {
+      static const std::unique_ptr<Backend> interpreter = make_interpreter_backend();
+      return *interpreter;
+    }
+  }
+  PLAIT_UNREACHABLE("engine {}", static_cast<int>(engine));
+}
+
+std::shared_ptr<Program::Impl> build(const Graph& graph, const Options& options, bool fuse,
+                                     bool keep_all, Dump* dump) {
+  fusion::FusionPlan plan = fusion::plan_fusion(graph, fuse);
+  LaunchList list = make_launches(graph, plan, host_target());
+  Backend& backend = backend_for(options.backend);
+  std::vector<std::shared_ptr<CompiledKernel>> compiled(list.kernels.size());
+  tbb::parallel_for(size_t{0}, compiled.size(),
+                    [&](size_t i) { compiled[i] = backend.compile(list.kernels[i]); });
+  kernel_count += compiled.size();
+  auto impl = std::make_shared<Program::Impl>(graph, options, std::move(plan), std::move(list),
+                                              std::move(compiled), keep_all);
+  if (dump) dump->program(*impl);
+  return impl;
+}
+
+// Advances the state of every random stream that the graph draws from.
+void advance_random_states(Graph& graph) {
+  std::set<Value> keys;
+  std::set<const Slot*> assigned;
+  for (Value v : graph.assigns()) assigned.insert(graph.node(v).attributes.slot.get());
+  for (Value v = 0; v < graph.size(); ++v) {
+    if (graph.node(v).op == MetaOp::random) keys.insert(graph.node(v).operands[0]);
+  }
+  for (Value key : keys) {
+    const Node& node = graph.node(key);
+    if (node.op != MetaOp::parameter || assigned.contains(node.attributes.slot.get())) continue;
+    const std::shared_ptr<Slot> slot = node.attributes.slot;
+    const int64_t one_step[2] = {0, 1};
+    const Value step = meta::constant(graph, {DType::i64, {2}}, std::as_bytes(std::span(one_step)));
+    meta::assign(graph, slot, meta::binary(graph, BinaryOp::add, key, step));
+  }
+}
+
+Program compile_graph(const Graph& graph, const Options& options,
+                      std::shared_ptr<optim::Optimizer> optimizer) {
+  std::optional<Dump> dump;
+  if (!options.dump.empty()) dump.emplace(options.dump);
+  if (dump) dump->graph("graph", graph);
+  const Graph simplified = run_graph_passes(graph, [&](const char* name, const Graph& after) {
+    if (dump) dump->graph(name, after);
+  });
+  auto impl = build(simplified, options, options.fuse, false, dump ? &*dump : nullptr);
+  if (options.check) impl->unfused = build(simplified, options, false, true, nullptr);
+  impl->optimizer = std::move(optimizer);
+  ++program_count;
+  return Program(std::move(impl));
+}
+
+// The part of the outputs' graph that they need, with all its assigns, in a graph of its own.
+std::shared_ptr<Graph> copy_for_compile(const std::vector<Tensor>& outputs) {
+  PLAIT_CHECK(!outputs.empty(), "compile", "needs at least one output");
+  std::vector<Tensor> tensors = outputs;
+  const std::shared_ptr<Graph> source = detail::graph_of(tensors);
+  Graph rooted = *source;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    rooted.add_output(std::to_string(i), detail::value_in(rooted, outputs[i]));
+  }
+  return std::make_shared<Graph>(rewrite_graph(
+      rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));
+}
+
+}  // namespace
+
+Program compile(const Graph& graph, const Options& options) {
+  Graph copy = graph;
+  advance_random_states(copy);
+  return compile_graph(copy, options, nullptr);
+}
+
+Program compile(const std::vector<Tensor>& outputs, const Options& options) {
+  const std::shared_ptr<Graph> graph = copy_for_compile(outputs);
+  reset_current_graph();
+  advance_random_states(*graph);
+  return compile_graph(*graph, options, nullptr);
+}
+
+Program compile(const std::vector<Tensor>& outputs, std::shared_ptr<optim::Optimizer> optimizer,
+                const Options& options) {
+  const std::shared_ptr<Graph> graph = copy_for_compile(outputs);
+  reset_current_graph();
+  const Value loss = graph->outputs().front().value;
+  const std::vector<bool> live = live_nodes(*graph);
+  // A parameter that the loss does not depend on gets no gradient, and stays as it is.
+  std::vector<Value> parameters;
+  std::vector<size_t> index;
+  const auto& slots = optimizer->parameters();
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const Value v = meta::parameter(*graph, slots[i]);
+    if (v >= live.size()) continue;
+    parameters.push_back(v);
+    index.push_back(i);
+  }
+  const std::vector<Value> cotangents = gradients(*graph, loss, parameters);
+  std::vector<Tensor> by_parameter(slots.size());
+  for (size_t i = 0; i < index.size(); ++i) by_parameter[index[i]] = Tensor(graph, cotangents[i]);
+  optimizer->update(by_parameter);
+  advance_random_states(*graph);
+  return compile_graph(*graph, options, std::move(optimizer));
+}
+
+CompileCount compile_count() { return {program_count, kernel_count, 0}; }
+
+}  // namespace plait

@@ -1,0 +1,117 @@
+#include "jit/launches.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "core/error.h"
+
+namespace plait {
+namespace {
+
+// The scope of a value, as the user wrote it: "gpt/h.0/attn/softmax".
+std::string scope_of(const Graph& graph, Value v) {
+  const std::span<const Origin> origins = graph.origins(v);
+  return origins.empty() ? std::string() : origins.front().scope;
+}
+
+std::string shape_text(const Type& type) {
+  std::string text = dtype_name(type.dtype);
+  for (size_t i = 0; i < type.rank(); ++i) {
+    text += (i == 0 ? "_" : "x") + to_string(type.shape[i]);
+  }
+  return text;
+}
+
+// Named by the largest thing the group stores.
+void name_segment(const Graph& graph, const fusion::Group& group, Segment& segment) {
+  Value largest = kNoValue;
+  double most = -1;
+  for (const fusion::Nest& nest : group.nests) {
+    for (Value v : nest.stores) {
+      const std::string scope = scope_of(graph, v);
+      if (!scope.empty() &&
+          std::find(segment.scopes.begin(), segment.scopes.end(), scope) == segment.scopes.end()) {
+        segment.scopes.push_back(scope);
+      }
+      double elements = 1;
+      for (Expr extent : graph.type(v).shape) {
+        elements *= static_cast<double>(bounds(extent, {}).hi.value_or(1 << 20));
+      }
+      if (elements > most) {
+        most = elements;
+        largest = v;
+      }
+    }
+  }
+  if (largest == kNoValue) return;
+  std::string scope = scope_of(graph, largest);
+  if (scope.empty()) scope = name_of(graph.node(largest).op);
+  std::string name = scope + "_" + shape_text(graph.type(largest));
+  for (char& c : name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!plain && c != '_' && c != '.' && c != '-') c = c == '/' ? '.' : '_';
+  }
+  segment.name = std::move(name);
+}
+
+std::string content_name(const std::string& text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("k{:016x}{:08x}", hash.high64, static_cast<uint32_t>(hash.low64));
+}
+
+}  // namespace
+
+LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan,
+                         const Target& target) {
+  LaunchList list;
+  std::unordered_map<std::string, size_t> kernels;     // by text
+  std::unordered_map<Value, size_t> written_by;        // launch that stores a value
+  std::unordered_map<size_t, size_t> last_of_kernel;   // the latest launch of a kernel
+  for (const fusion::Group& group : plan.groups) {
+    lower::LoweredGroup lowered = lower::lower_group(graph, plan, group, target);
+    lowered.kernel.name = "kernel";
+    std::string text = to_text(lowered.kernel);
+    auto [entry, is_new] = kernels.emplace(std::move(text), list.kernels.size());
+    if (is_new) {
+      lowered.kernel.name = content_name(entry->first);
+      kernel::verify(lowered.kernel);
+      list.kernels.push_back(lowered.kernel);
+    }
+    const size_t kernel = entry->second;
+    Segment segment{std::move(lowered.buffers), std::move(lowered.sizes),
+                    std::move(lowered.axis_owners), {}, {}};
+    name_segment(graph, group, segment);
+
+    // It may run with an earlier launch of its kernel if all it reads is complete before that.
+    size_t ready = 0;
+    std::vector<Value> stores;
+    for (size_t i = 0; i < segment.buffers.size(); ++i) {
+      const Value v = segment.buffers[i].value;
+      if (v == kNoValue) continue;
+      const bool reads = list.kernels[kernel].buffers[i].access == kernel::Access::read;
+      if (!reads) {
+        stores.push_back(v);
+      } else if (written_by.contains(v)) {
+        ready = std::max(ready, written_by.at(v) + 1);
+      }
+    }
+    const auto last = last_of_kernel.find(kernel);
+    size_t launch = list.launches.size();
+    if (last != last_of_kernel.end() && last->second >= ready) {
+      launch = last->second;
+      list.launches[launch].segments.push_back(std::move(segment));
+    } else {
+      list.launches.push_back({kernel, {}});
+      list.launches.back().segments.push_back(std::move(segment));
+      last_of_kernel[kernel] = launch;
+    }
+    for (Value v : stores) written_by[v] = launch;
+  }
+  return list;
+}
+
+}  // namespace plait

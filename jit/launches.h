@@ -1,0 +1,35 @@
+// The launches of a program: lowered groups in order, equal kernels compiled once, and independent
+// groups with one kernel joined to one launch.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/target.h"
+#include "jit/lower/lower.h"
+
+namespace plait {
+
+// One run of a kernel over its own buffers; the segments of a launch run side by side.
+struct Segment {
+  std::vector<lower::Binding> buffers;
+  std::vector<Expr> sizes;
+  std::vector<Value> axis_owners;
+  std::string name;                 // scope and content: gpt.h.0.attn.softmax_f32_2048x128
+  std::vector<std::string> scopes;  // of what it stores
+};
+
+struct Launch {
+  size_t kernel;
+  std::vector<Segment> segments;
+};
+
+struct LaunchList {
+  std::vector<kernel::Kernel> kernels;  // each once; named by content
+  std::vector<Launch> launches;
+};
+
+LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, const Target& target);
+
+}  // namespace plait

@@ -1,0 +1,50 @@
+#include "jit/program.h"
+
+#include "core/error.h"
+#include "jit/program_impl.h"
+
+namespace plait {
+
+Program::Program(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+std::vector<Array> Program::run(const std::map<std::string, Array>& inputs) {
+  return impl_->run(inputs);
+}
+
+std::vector<std::string> Program::input_names() const {
+  std::vector<std::string> names = impl_->storage().inputs;
+  if (impl_->optimizer) {
+    std::erase_if(names, [&](const std::string& name) {
+      return impl_->optimizer->scalars().contains(name);
+    });
+  }
+  return names;
+}
+
+std::vector<std::string> Program::output_names() const {
+  std::vector<std::string> names;
+  for (const Output& output : impl_->graph().outputs()) names.push_back(output.name);
+  return names;
+}
+
+const std::vector<std::shared_ptr<KernelInfo>>& Program::kernels() const {
+  return impl_->kernels();
+}
+
+size_t Program::launches() const { return impl_->launches().launches.size(); }
+size_t Program::peak_bytes() const { return impl_->peak_bytes(); }
+std::string Program::debug_string() const { return impl_->debug_string(); }
+
+std::string KernelEntry::print(Stage stage) const {
+  switch (stage) {
+    case Stage::kernel_ir:
+      return to_text(kernel);
+    case Stage::llvm:
+      return compiled->source("llvm");
+    case Stage::assembly:
+      return compiled->source("asm");
+  }
+  PLAIT_UNREACHABLE("stage {}", static_cast<int>(stage));
+}
+
+}  // namespace plait

@@ -1,0 +1,88 @@
+// The inside of a Program: launches bound to sizes and memory, and one run.
+#pragma once
+
+#include <mutex>
+#include <set>
+
+#include "core/options.h"
+#include "jit/backend.h"
+#include "jit/memory_plan.h"
+#include "jit/program.h"
+#include "jit/storage.h"
+#include "ops/optim/optimizer.h"
+
+namespace plait {
+
+struct KernelEntry : KernelInfo {
+  const std::string& name() const override { return display_name; }
+  std::vector<std::string> scopes() const override { return segment_scopes; }
+  std::string print(Stage stage) const override;
+
+  std::string display_name;
+  std::vector<std::string> segment_scopes;
+  kernel::Kernel kernel;
+  std::shared_ptr<CompiledKernel> compiled;
+};
+
+class Program::Impl {
+ public:
+  Impl(Graph graph, const Options& options, fusion::FusionPlan plan, LaunchList list,
+       std::vector<std::shared_ptr<CompiledKernel>> compiled, bool keep_all);
+
+  std::vector<Array> run(const std::map<std::string, Array>& inputs);
+
+  const Graph& graph() const { return graph_; }
+  const fusion::FusionPlan& plan() const { return plan_; }
+  const LaunchList& launches() const { return list_; }
+  const std::vector<std::shared_ptr<KernelInfo>>& kernels() const { return infos_; }
+  const Storage& storage() const { return storage_; }
+  size_t peak_bytes() const;
+  std::string debug_string() const;
+
+  // Set by the driver.
+  std::shared_ptr<optim::Optimizer> optimizer;
+  std::shared_ptr<Impl> unfused;  // options.check: what every launch is compared with
+
+ private:
+  // What depends on the sizes of a run.
+  struct Bound {
+    SymbolValues symbols;
+    MemoryPlan memory;
+    std::shared_ptr<Buffer> arena;
+    std::vector<std::vector<std::vector<int64_t>>> sizes;       // launch, segment, kernel symbol
+    std::vector<std::vector<std::vector<int64_t>>> iterations;  // launch, segment, phase
+    size_t local_bytes = 0;                                     // scratch of one thread
+    std::vector<std::vector<int64_t>> output_shapes;
+  };
+
+  std::vector<Array> run_locked(const std::map<std::string, Array>& inputs, bool commit);
+  const Bound& bind(const std::map<std::string, Array>& inputs);
+  void check_inputs(const std::map<std::string, Array>& inputs) const;
+  void prepare_targets(const Bound& bound);
+  void* address(Location location, const std::map<std::string, Array>& inputs) const;
+  void launch(size_t index, const Bound& bound, const std::map<std::string, Array>& inputs);
+  void run_phase(size_t index, size_t phase, const Bound& bound);
+  void raise_bad_index(size_t launch, size_t segment) const;
+  void copy_results(const std::map<std::string, Array>& inputs);
+  void commit();
+  void compare_with_unfused(size_t launch) const;
+
+  Graph graph_;
+  fusion::FusionPlan plan_;
+  LaunchList list_;
+  std::vector<std::shared_ptr<CompiledKernel>> compiled_;  // by kernel of the list
+  Storage storage_;
+  std::vector<std::shared_ptr<KernelInfo>> infos_;
+  int64_t threads_;
+  std::mutex mutex_;
+  std::optional<Bound> bound_;
+  // Of the run in progress.
+  std::vector<Array> outputs_;                    // kept: used again when the caller let go of them
+  std::vector<Array> targets_;                    // by assign: the new values
+  std::vector<Array> spare_;                      // by assign: what a target may use next time
+  std::vector<std::vector<std::vector<void*>>> pointers_;  // launch, segment, buffer
+  std::vector<std::shared_ptr<Buffer>> slot_values_;       // read by this run
+  std::vector<ErrorRecord> errors_;                        // by segment of the launch in progress
+};
+
+}  // namespace plait

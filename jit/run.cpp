@@ -1,0 +1,343 @@
+// One run of a program.
+#include <algorithm>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/rules/evaluate.h"
+#include "jit/program_impl.h"
+#include "jit/thread_pool.h"
+
+namespace plait {
+namespace {
+
+// Less work than this (nanoseconds) is done before other threads have woken up.
+constexpr double kInline = 20000;
+// Pieces of a phase that go to a thread at a time.
+constexpr double kPiece = 10000;
+
+int64_t number(Expr e, const SymbolValues& symbols) {
+  return evaluate(
+      e,
+      [](uint32_t id) -> int64_t {
+        PLAIT_UNREACHABLE("variable {} in a size", id);
+      },
+      symbols);
+}
+
+std::vector<int64_t> numbers(const Shape& shape, const SymbolValues& symbols) {
+  std::vector<int64_t> result;
+  for (Expr e : shape) result.push_back(number(e, symbols));
+  return result;
+}
+
+}  // namespace
+
+Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan, LaunchList list,
+                    std::vector<std::shared_ptr<CompiledKernel>> compiled, bool keep_all)
+    : graph_(std::move(graph)),
+      plan_(std::move(plan)),
+      list_(std::move(list)),
+      compiled_(std::move(compiled)),
+      storage_(plan_storage(graph_, plan_, list_, keep_all)),
+      threads_(options.threads) {
+  for (const Launch& launch : list_.launches) {
+    auto entry = std::make_shared<KernelEntry>();
+    entry->display_name = launch.segments.front().name;
+    for (const Segment& segment : launch.segments) {
+      for (const std::string& scope : segment.scopes) entry->segment_scopes.push_back(scope);
+    }
+    entry->kernel = list_.kernels[launch.kernel];
+    entry->compiled = compiled_[launch.kernel];
+    infos_.push_back(std::move(entry));
+    pointers_.emplace_back();
+    for (const Segment& segment : launch.segments) {
+      pointers_.back().emplace_back(segment.buffers.size());
+    }
+  }
+  outputs_.resize(graph_.outputs().size());
+  targets_.resize(storage_.assigns.size());
+  spare_.resize(storage_.assigns.size());
+  slot_values_.resize(storage_.slots.size());
+}
+
+std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs) {
+  std::lock_guard lock(mutex_);
+  if (!optimizer) return run_locked(inputs, true);
+  std::map<std::string, Array> all = inputs;
+  for (const auto& [name, value] : optimizer->scalars()) all.insert_or_assign(name, value);
+  std::vector<Array> outputs = run_locked(all, true);
+  optimizer->advance();
+  return outputs;
+}
+
+void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) const {
+  for (const auto& [name, array] : inputs) {
+    PLAIT_CHECK(std::find(storage_.inputs.begin(), storage_.inputs.end(), name) !=
+                    storage_.inputs.end(),
+                "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
+                to_string(array.type()), fmt::join(storage_.inputs, ", "));
+  }
+}
+
+const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Array>& inputs) {
+  check_inputs(inputs);
+  SymbolValues symbols = infer_symbols(graph_, inputs);
+  if (bound_ && bound_->symbols == symbols) return *bound_;
+  bound_.reset();
+  Bound bound;
+  bound.symbols = std::move(symbols);
+  std::vector<Lifetime> lifetimes;
+  for (size_t i = 0; i < storage_.arena_bytes.size(); ++i) {
+    const LaunchRange range = storage_.arena_lifetimes[i];
+    lifetimes.push_back({static_cast<size_t>(number(storage_.arena_bytes[i], bound.symbols)),
+                         range.first, range.last});
+  }
+  bound.memory = plan_memory(lifetimes);
+  bound.arena = Buffer::allocate(bound.memory.bytes);
+  for (const Launch& launch : list_.launches) {
+    const kernel::Kernel& kernel = list_.kernels[launch.kernel];
+    bound.sizes.emplace_back();
+    bound.iterations.emplace_back();
+    for (const Segment& segment : launch.segments) {
+      SymbolValues arguments;
+      std::vector<int64_t> sizes;
+      for (size_t i = 0; i < segment.sizes.size(); ++i) {
+        sizes.push_back(number(segment.sizes[i], bound.symbols));
+        arguments[kernel.symbols[i]] = sizes.back();
+      }
+      std::vector<int64_t> iterations;
+      for (const kernel::Phase& phase : kernel.phases) {
+        iterations.push_back(number(phase.extent, arguments));
+      }
+      bound.local_bytes =
+          std::max(bound.local_bytes, compiled_[launch.kernel]->local_bytes(sizes.data()));
+      bound.sizes.back().push_back(std::move(sizes));
+      bound.iterations.back().push_back(std::move(iterations));
+    }
+  }
+  for (const Output& output : graph_.outputs()) {
+    bound.output_shapes.push_back(numbers(graph_.type(output.value).shape, bound.symbols));
+  }
+  bound_ = std::move(bound);
+  return *bound_;
+}
+
+// Memory for outputs and new slot values: what earlier runs left, if nobody holds it.
+void Program::Impl::prepare_targets(const Bound& bound) {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    Array& output = outputs_[i];
+    const bool reusable = output.buffer && output.buffer.use_count() == 1 &&
+                          output.shape == bound.output_shapes[i];
+    if (reusable) continue;
+    output = Array::empty(graph_.type(graph_.outputs()[i].value).dtype, bound.output_shapes[i]);
+  }
+  for (size_t i = 0; i < storage_.slots.size(); ++i) {
+    slot_values_[i] = storage_.slots[i]->value().buffer;
+  }
+  for (size_t i = 0; i < storage_.assigns.size(); ++i) {
+    const AssignState& assign = storage_.assigns[i];
+    const Array& old = storage_.slots[assign.slot]->value();
+    // Two holders: the slot and this run.
+    if (assign.in_place && old.buffer.use_count() == 2 && !unfused) {
+      targets_[i] = old;
+      continue;
+    }
+    const bool reusable = spare_[i].buffer && spare_[i].buffer.use_count() == 1;
+    targets_[i] = reusable ? spare_[i] : Array::empty(old.dtype, old.shape);
+    spare_[i] = {};
+  }
+}
+
+void* Program::Impl::address(Location location, const std::map<std::string, Array>& inputs) const {
+  switch (location.place) {
+    case Place::input:
+      return inputs.at(storage_.inputs[location.index]).buffer->data();
+    case Place::slot:
+      return slot_values_[location.index]->data();
+    case Place::constant:
+      return storage_.constants[location.index].buffer->data();
+    case Place::arena:
+      return static_cast<std::byte*>(bound_->arena->data()) +
+             bound_->memory.offsets[location.index];
+    case Place::output:
+      return outputs_[location.index].buffer->data();
+    case Place::assigned:
+      return targets_[location.index].buffer->data();
+    case Place::none:
+      break;
+  }
+  PLAIT_UNREACHABLE("a value without a place");
+}
+
+std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>& inputs,
+                                             bool commits) {
+  const Bound& bound = bind(inputs);
+  if (unfused) unfused->run_locked(inputs, false);
+  prepare_targets(bound);
+  ThreadPool& pool = ThreadPool::get(threads_);
+  pool.reserve_scratch(bound.local_bytes);
+  for (size_t i = 0; i < list_.launches.size(); ++i) launch(i, bound, inputs);
+  copy_results(inputs);
+  std::vector<Array> results = outputs_;
+  if (commits) commit();
+  for (std::shared_ptr<Buffer>& value : slot_values_) value.reset();
+  return results;
+}
+
+void Program::Impl::launch(size_t index, const Bound& bound,
+                           const std::map<std::string, Array>& inputs) {
+  const Launch& launch = list_.launches[index];
+  for (size_t s = 0; s < launch.segments.size(); ++s) {
+    for (size_t b = 0; b < launch.segments[s].buffers.size(); ++b) {
+      pointers_[index][s][b] = address(storage_.launches[index][s][b], inputs);
+    }
+  }
+  errors_.assign(launch.segments.size(), {});
+  const size_t phases = list_.kernels[launch.kernel].phases.size();
+  for (size_t phase = 0; phase < phases; ++phase) run_phase(index, phase, bound);
+  for (size_t s = 0; s < errors_.size(); ++s) {
+    if (errors_[s].site >= 0) raise_bad_index(index, s);
+  }
+  if (unfused) compare_with_unfused(index);
+}
+
+// The iterations of all segments, side by side.
+void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound) {
+  const Launch& launch = list_.launches[index];
+  const CompiledKernel& kernel = *compiled_[launch.kernel];
+  const double cost = std::max(1.0, list_.kernels[launch.kernel].phases[phase].cost);
+  int64_t total = 0;
+  for (const auto& iterations : bound.iterations[index]) total += iterations[phase];
+  ThreadPool& pool = ThreadPool::get(threads_);
+  auto run_range = [&](int64_t begin, int64_t end, int thread) {
+    int64_t start = 0;
+    for (size_t s = 0; s < launch.segments.size(); ++s) {
+      const int64_t count = bound.iterations[index][s][phase];
+      const int64_t from = std::max(begin, start), to = std::min(end, start + count);
+      if (from < to) {
+        kernel.run(phase, {pointers_[index][s].data(), bound.sizes[index][s].data(), from - start,
+                           to - start, pool.scratch(thread), &errors_[s]});
+      }
+      start += count;
+    }
+  };
+  const double work = static_cast<double>(total) * cost;
+  if (work < kInline) return run_range(0, total, 0);
+  const auto grain = static_cast<int64_t>(std::max(1.0, kPiece / cost));
+  pool.run(total, grain, run_range);
+}
+
+void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
+  const Launch& launch = list_.launches[index];
+  const ErrorRecord& error = errors_[segment];
+  const auto number_of_site = static_cast<size_t>(error.site);
+  const kernel::ErrorSite& site = list_.kernels[launch.kernel].sites[number_of_site];
+  const Value owner = launch.segments[segment].axis_owners[number_of_site];
+  const std::span<const Origin> origins = graph_.origins(owner);
+  const std::string op = origins.empty() || origins[0].scope.empty()
+                             ? std::string(name_of(graph_.node(owner).op))
+                             : origins[0].scope;
+  // The position is that of the result (reindex) or of the update (scatter).
+  const Node& node = graph_.node(owner);
+  const Shape& shape =
+      node.op == MetaOp::scatter ? graph_.type(node.operands[1]).shape : node.type.shape;
+  std::vector<int64_t> position = numbers(shape, bound_->symbols);
+  int64_t rest = error.position;
+  for (size_t k = position.size(); k-- > 0;) {
+    const int64_t extent = std::max<int64_t>(position[k], 1);
+    position[k] = rest % extent;
+    rest /= extent;
+  }
+  const int64_t extent = number(node.op == MetaOp::scatter
+                                    ? node.type.shape[site.axis]
+                                    : graph_.type(node.operands[0]).shape[site.axis],
+                                bound_->symbols);
+  throw UserError(
+      fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position [{}]. "
+                  "hint: indices lie in [0, {}); no slot has been written",
+                  op, error.value, site.axis, extent, fmt::join(position, ", "), extent));
+}
+
+void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {
+  for (const FinalCopy& copy : storage_.copies) {
+    const Array& to = copy.to.place == Place::output ? outputs_[copy.to.index]
+                                                     : targets_[copy.to.index];
+    if (to.bytes() == 0) continue;
+    std::memcpy(to.buffer->data(), address(storage_.values[copy.from], inputs), to.bytes());
+  }
+}
+
+void Program::Impl::commit() {
+  for (size_t i = 0; i < storage_.assigns.size(); ++i) {
+    Slot& slot = *storage_.slots[storage_.assigns[i].slot];
+    if (targets_[i].buffer != slot.value().buffer) spare_[i] = slot.value();
+    slot.set(std::move(targets_[i]));
+    targets_[i] = {};
+  }
+}
+
+// Every value that the launch stored, against the same value computed by itself: bit by bit.
+void Program::Impl::compare_with_unfused(size_t index) const {
+  const Launch& launch = list_.launches[index];
+  const kernel::Kernel& kernel = list_.kernels[launch.kernel];
+  for (size_t s = 0; s < launch.segments.size(); ++s) {
+    for (size_t b = 0; b < launch.segments[s].buffers.size(); ++b) {
+      const Value v = launch.segments[s].buffers[b].value;
+      if (v == kNoValue || kernel.buffers[b].access == kernel::Access::read) continue;
+      const Type& type = graph_.type(v);
+      const size_t size = dtype_size(type.dtype);
+      const auto* got = static_cast<const std::byte*>(pointers_[index][s][b]);
+      const auto* expected =
+          static_cast<const std::byte*>(unfused->address(unfused->storage_.values[v], {}));
+      const int64_t count = number(element_count(type.shape), bound_->symbols);
+      for (int64_t i = 0; i < count; ++i) {
+        if (std::memcmp(got + i * size, expected + i * size, size) == 0) continue;
+        const Scalar a = Scalar::load(type.dtype, got + i * size);
+        const Scalar e = Scalar::load(type.dtype, expected + i * size);
+        // The payload of a NaN is not part of the contract.
+        const bool both_nan = is_float(type.dtype) && a.as_double() != a.as_double() &&
+                              e.as_double() != e.as_double();
+        if (both_nan) continue;
+        throw InternalError(fmt::format(
+            "options.check: kernel {} gives {} for element {} of %{} ({}), unfused it is {}",
+            launch.segments[s].name, a.to_string(), i, v, to_string(type), e.to_string()));
+      }
+    }
+  }
+}
+
+size_t Program::Impl::peak_bytes() const {
+  size_t total = ThreadPool::get(threads_).scratch_bytes();
+  if (bound_) total += bound_->memory.bytes;
+  for (const Array& output : outputs_) total += output.buffer ? output.bytes() : 0;
+  for (const Array& spare : spare_) total += spare.buffer ? spare.bytes() : 0;
+  return total;
+}
+
+std::string Program::Impl::debug_string() const {
+  static constexpr const char* kPlaces[] = {"none",  "input",  "slot",    "constant",
+                                            "arena", "output", "assigned"};
+  std::string text;
+  for (size_t i = 0; i < list_.launches.size(); ++i) {
+    const Launch& launch = list_.launches[i];
+    const kernel::Kernel& kernel = list_.kernels[launch.kernel];
+    for (size_t s = 0; s < launch.segments.size(); ++s) {
+      const Segment& segment = launch.segments[s];
+      text += fmt::format("{} {} {}\n", s == 0 ? fmt::format("launch {}", i) : "   beside",
+                          segment.name, kernel.name);
+      for (size_t b = 0; b < segment.buffers.size(); ++b) {
+        const Value v = segment.buffers[b].value;
+        const Location location = storage_.launches[i][s][b];
+        text += fmt::format("    {}: {} {}{}\n", kernel.buffers[b].name,
+                            v == kNoValue ? "workspace" : fmt::format("%{}", v),
+                            kPlaces[static_cast<size_t>(location.place)],
+                            location.place == Place::arena && bound_
+                                ? fmt::format(" at {}", bound_->memory.offsets[location.index])
+                                : "");
+      }
+    }
+  }
+  return text;
+}
+
+}  // namespace plait

@@ -1,0 +1,199 @@
+#include "jit/storage.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <unordered_map>
+
+#include "core/error.h"
+
+namespace plait {
+namespace {
+
+class StoragePlanner {
+ public:
+  StoragePlanner(const Graph& graph, const fusion::FusionPlan& plan, const LaunchList& list,
+                 bool keep_all)
+      : graph_(graph), plan_(plan), list_(list), keep_all_(keep_all) {}
+
+  Storage run() {
+    result_.values.resize(graph_.size());
+    place_sources();
+    place_assigns_and_outputs();
+    place_launches();
+    find_safe_launches();
+    allow_in_place();
+    return std::move(result_);
+  }
+
+ private:
+  void place_sources() {
+    std::unordered_map<const Slot*, size_t> slots;
+    for (Value v = 0; v < graph_.size(); ++v) {
+      const Node& node = graph_.node(v);
+      Location& location = result_.values[v];
+      if (node.op == MetaOp::input) {
+        location = {Place::input, result_.inputs.size()};
+        result_.inputs.push_back(node.attributes.name);
+        result_.input_values.push_back(v);
+      } else if (node.op == MetaOp::parameter) {
+        location = {Place::slot, slot_index(node.attributes.slot)};
+      } else if (node.op == MetaOp::constant && plan_.in_memory[v]) {
+        location = {Place::constant, result_.constants.size()};
+        std::vector<int64_t> shape;
+        for (Expr extent : node.type.shape) shape.push_back(*extent.constant());
+        Array array = Array::empty(node.type.dtype, std::move(shape));
+        if (array.bytes() > 0) {
+          std::memcpy(array.data<std::byte>(), node.attributes.data->data(), array.bytes());
+        }
+        result_.constants.push_back(std::move(array));
+      }
+    }
+  }
+
+  size_t slot_index(const std::shared_ptr<Slot>& slot) {
+    const auto it = std::find(result_.slots.begin(), result_.slots.end(), slot);
+    if (it != result_.slots.end()) return it - result_.slots.begin();
+    result_.slots.push_back(slot);
+    return result_.slots.size() - 1;
+  }
+
+  // A computed value lives in the first assigned slot or output that it becomes; the others and
+  // sources are copied when the run ends.
+  void place_at(Value v, Location to) {
+    if (result_.values[v].place == Place::none) {
+      result_.values[v] = to;
+    } else {
+      result_.copies.push_back({v, to});
+    }
+  }
+
+  void place_assigns_and_outputs() {
+    std::set<size_t> assigned;
+    for (Value v : graph_.assigns()) {
+      const size_t slot = slot_index(graph_.node(v).attributes.slot);
+      const Value value = graph_.node(v).operands[0];
+      PLAIT_CHECK(assigned.insert(slot).second, "compile", "slot '{}' is assigned twice",
+                  result_.slots[slot]->name());
+      place_at(value, {Place::assigned, result_.assigns.size()});
+      result_.assigns.push_back({slot, value});
+    }
+    for (size_t i = 0; i < graph_.outputs().size(); ++i) {
+      place_at(graph_.outputs()[i].value, {Place::output, i});
+    }
+  }
+
+  void place_launches() {
+    for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
+      const kernel::Kernel& kernel = list_.kernels[list_.launches[launch].kernel];
+      result_.launches.emplace_back();
+      for (const Segment& segment : list_.launches[launch].segments) {
+        std::vector<Location> buffers;
+        for (size_t i = 0; i < segment.buffers.size(); ++i) {
+          const bool writes = kernel.buffers[i].access != kernel::Access::read;
+          buffers.push_back(place_buffer(segment.buffers[i], launch, writes));
+        }
+        result_.launches.back().push_back(std::move(buffers));
+      }
+    }
+    if (!keep_all_) return;
+    for (LaunchRange& range : result_.arena_lifetimes) {
+      range = {0, std::max<size_t>(list_.launches.size(), 1)};
+    }
+  }
+
+  Location place_buffer(const lower::Binding& binding, size_t launch, bool writes) {
+    if (binding.value == kNoValue) return new_in_arena(binding.bytes, launch);
+    const Value v = binding.value;
+    Location& location = result_.values[v];
+    if (location.place == Place::none) {
+      PLAIT_INTERNAL_CHECK(writes, "%{} is read before it is written", v);
+      const auto size = static_cast<int64_t>(dtype_size(graph_.type(v).dtype));
+      location = new_in_arena(element_count(graph_.type(v).shape) * size, launch);
+    } else if (location.place == Place::arena) {
+      result_.arena_lifetimes[location.index].last = launch;
+    }
+    return location;
+  }
+
+  Location new_in_arena(Expr bytes, size_t launch) {
+    result_.arena_bytes.push_back(bytes);
+    result_.arena_lifetimes.push_back({launch, launch});
+    return {Place::arena, result_.arena_bytes.size() - 1};
+  }
+
+  bool reports(const Launch& launch) const {
+    return !list_.kernels[launch.kernel].sites.empty();
+  }
+
+  void find_safe_launches() {
+    for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
+      if (reports(list_.launches[launch])) result_.first_safe_launch = launch + 1;
+    }
+  }
+
+  // A new value may go over the old one if the run can't fail any more, nobody reads the old one
+  // later, and the writing kernel reads each old element only to write that element.
+  void allow_in_place() {
+    for (AssignState& assign : result_.assigns) {
+      const Location target = result_.values[assign.value];
+      if (target.place != Place::assigned || &result_.assigns[target.index] != &assign) continue;
+      assign.in_place = !is_copied(assign.slot) && writes_over_safely(assign);
+    }
+  }
+
+  bool is_copied(size_t slot) const {
+    return std::any_of(result_.copies.begin(), result_.copies.end(), [&](const FinalCopy& copy) {
+      const Location from = result_.values[copy.from];
+      return from.place == Place::slot && from.index == slot;
+    });
+  }
+
+  bool writes_over_safely(const AssignState& assign) const {
+    std::optional<size_t> writer;
+    for (size_t launch = list_.launches.size(); launch-- > 0;) {
+      const auto& segments = list_.launches[launch].segments;
+      for (size_t s = 0; s < segments.size(); ++s) {
+        std::optional<size_t> read, written;
+        for (size_t i = 0; i < segments[s].buffers.size(); ++i) {
+          const Location& buffer = result_.launches[launch][s][i];
+          if (segments[s].buffers[i].value == assign.value) written = i;
+          if (buffer.place == Place::slot && buffer.index == assign.slot) read = i;
+        }
+        if (written) writer = launch;
+        if (!read) continue;
+        if (!written && (!writer || *writer == launch)) return false;  // a later or parallel reader
+        if (written && !reads_before_writing(launch, *read, *written)) return false;
+      }
+    }
+    return writer && *writer >= result_.first_safe_launch;
+  }
+
+  bool reads_before_writing(size_t launch, size_t read, size_t written) const {
+    const kernel::Kernel& kernel = list_.kernels[list_.launches[launch].kernel];
+    if (kernel.phases.size() != 1) return false;
+    std::unordered_map<Expr, int> reads, writes;
+    kernel::for_each_instruction(kernel.phases[0].body, [&](const kernel::Instruction& i) {
+      if (i.op == kernel::Op::load && i.buffer == read) ++reads[i.expression];
+      if (i.op == kernel::Op::load && i.buffer == written) ++reads[i.expression];
+      if (i.op == kernel::Op::store && i.buffer == written) ++writes[i.expression];
+    });
+    return std::all_of(reads.begin(), reads.end(),
+                       [&](const auto& entry) { return writes.contains(entry.first); });
+  }
+
+  const Graph& graph_;
+  const fusion::FusionPlan& plan_;
+  const LaunchList& list_;
+  bool keep_all_;
+  Storage result_;
+};
+
+}  // namespace
+
+Storage plan_storage(const Graph& graph, const fusion::FusionPlan& plan, const LaunchList& list,
+                     bool keep_all) {
+  return StoragePlanner(graph, plan, list, keep_all).run();
+}
+
+}  // namespace plait

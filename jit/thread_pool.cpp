@@ -1,0 +1,81 @@
+#include "jit/thread_pool.h"
+
+#include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+#include <unistd.h>
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/cpu_count.h"
+#include "core/error.h"
+#include "core/slot.h"
+
+namespace plait {
+
+struct ThreadPool::Impl {
+  explicit Impl(int count)
+      : threads(count),
+        limit(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(count)),
+        arena(count),
+        scratch(count) {}
+
+  int threads;
+  tbb::global_control limit;
+  tbb::task_arena arena;
+  std::vector<std::shared_ptr<Buffer>> scratch;  // by thread
+};
+
+ThreadPool::ThreadPool(int threads) : impl_(new Impl(threads)) {}
+ThreadPool::~ThreadPool() { delete impl_; }
+
+ThreadPool& ThreadPool::get(int64_t threads) {
+  static std::mutex mutex;
+  static std::unique_ptr<ThreadPool> pool;
+  static pid_t owner = 0;
+  std::lock_guard lock(mutex);
+  const int wanted = threads == 0 ? available_cpus() : static_cast<int>(threads);
+  if (owner != getpid()) {
+    // The threads stayed in the parent; its pool cannot even be destroyed here.
+    static_cast<void>(pool.release());
+    owner = getpid();
+  }
+  if (!pool || pool->threads() != wanted) pool.reset(new ThreadPool(wanted));
+  return *pool;
+}
+
+int ThreadPool::threads() const { return impl_->threads; }
+
+void ThreadPool::run(int64_t count, int64_t grain,
+                     const std::function<void(int64_t, int64_t, int)>& f) {
+  if (count <= 0) return;
+  if (impl_->threads == 1 || count <= grain) return f(0, count, 0);
+  impl_->arena.execute([&] {
+    tbb::parallel_for(tbb::blocked_range<int64_t>(0, count, static_cast<size_t>(grain)),
+                      [&](const tbb::blocked_range<int64_t>& range) {
+                        f(range.begin(), range.end(), tbb::this_task_arena::current_thread_index());
+                      });
+  });
+}
+
+void ThreadPool::reserve_scratch(size_t bytes) {
+  for (std::shared_ptr<Buffer>& buffer : impl_->scratch) {
+    if (!buffer || buffer->size() < bytes) buffer = Buffer::allocate(bytes);
+  }
+}
+
+void* ThreadPool::scratch(int thread) const {
+  const std::shared_ptr<Buffer>& buffer = impl_->scratch[thread];
+  return buffer ? buffer->data() : nullptr;
+}
+
+size_t ThreadPool::scratch_bytes() const {
+  size_t total = 0;
+  for (const std::shared_ptr<Buffer>& buffer : impl_->scratch) total += buffer ? buffer->size() : 0;
+  return total;
+}
+
+}  // namespace plait

@@ -1,0 +1,20 @@
+#include "ops/softmax_terms.h"
+
+#include "ops/compose.h"
+#include "ops/functions.h"
+
+namespace plait::detail {
+
+SoftmaxTerms softmax_terms(const Tensor& x, int64_t axis) {
+  SoftmaxTerms terms;
+  const Tensor most = plait::detach(reduce(ReduceOp::max, x, {axis}, true));
+  terms.shift = where(eq(most, -kInfinity), 0.0, most);
+  terms.shifted = sub(x, terms.shift);
+  terms.exponentials = exp(terms.shifted);
+  const Tensor sum = reduce(ReduceOp::sum, terms.exponentials, {axis}, true);
+  terms.empty = eq(sum, 0.0);
+  terms.total = where(terms.empty, 1.0, sum);
+  return terms;
+}
+
+}  // namespace plait::detail
