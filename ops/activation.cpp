@@ -101,7 +101,7 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   const int64_t axis = detail::normalize_axis(dim, input);
   const Tensor x = cast_first(input, dtype);
   if (empty_axis(x, axis)) return x;
-  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), axis);
+  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), {axis});
   return detail::cast_to(div(terms.exponentials, terms.total), x.dtype());
 }
 
@@ -110,7 +110,7 @@ Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype)
   const int64_t axis = detail::normalize_axis(dim, input);
   const Tensor x = cast_first(input, dtype);
   if (empty_axis(x, axis)) return x;
-  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), axis);
+  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), {axis});
   return detail::cast_to(sub(terms.shifted, log(terms.total)), x.dtype());
 }
 

@@ -234,7 +234,7 @@ return y * (1 if weight is None else weight)
       {
           .signature =
               "batch_norm(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? "
-              "weight=None, Tensor? bias=None, bool training=False, float eps=1e-05) -> "
+              "weight=None, Tensor? bias=None, bool training=False, *, float eps=1e-05) -> "
               "Tensor",
           .doc = "(x - mean) / sqrt(var + eps) * weight + bias per channel (axis 1) of (batch, "
                  "channels, …): statistics of the batch when training, else the running ones "

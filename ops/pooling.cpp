@@ -193,8 +193,7 @@ return y
       std::string(kOracle);
   static const std::string avg1_oracle =
       "spread, is_max, divisor_override = [1], False, None" + std::string(kOracle);
-  static const std::string avg2_oracle =
-      "spread, is_max = [1], False" + std::string(kOracle);
+  static const std::string avg2_oracle = "spread, is_max = [1], False" + std::string(kOracle);
   return {
       {
           .signature = "max_pool1d(Tensor input, int[] kernel_size, int[]? stride=None, int[] "
