@@ -1,16 +1,12 @@
 #include "ops/models/gpt.h"
 
 #include <catch2/catch.hpp>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "core/graph/build.h"
 #include "core/io/file.h"
-#include "core/io/npy.h"
 #include "ops/checkpoint.h"
 #include "ops/models/text.h"
 #include "ops/optim/adamw.h"
-#include "passes/gradients.h"
+#include "tests/ops/models/training_graph.h"
 #include "tests/ops/step.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
@@ -27,40 +23,6 @@ namespace {
 const std::string kReference = PLAIT_TEST_DATA "/gpt_kjv/";
 constexpr GPTConfig kReferenceConfig = {
     .layers = 2, .width = 64, .heads = 4, .context = 64, .vocab = 256};
-
-// The reference's first steps as arrays; its text is Debian's bible-kjv, of which text.bin holds
-// the windows of the first two steps: u8[2, 8, 65].
-std::map<std::string, Array> batch(int64_t step) {
-  const Array text = load_npy(kReference + "windows.npy");
-  Array tokens = Array::empty(DType::i64, {8, 64}), targets = Array::empty(DType::i64, {8, 64});
-  for (int64_t row = 0; row < 8; ++row) {
-    const auto* window = text.data<uint8_t>() + (step * 8 + row) * 65;
-    for (int64_t i = 0; i < 64; ++i) {
-      tokens.data<int64_t>()[row * 64 + i] = window[i];
-      targets.data<int64_t>()[row * 64 + i] = window[i + 1];
-    }
-  }
-  return {{"tokens", tokens}, {"targets", targets}};
-}
-
-// The graph of a training step: output 0 is the loss.
-std::shared_ptr<Graph> training_graph(GPT& model, optim::Optimizer& optimizer, int64_t rows,
-                                      int64_t length) {
-  reset_current_graph();
-  const Tensor tokens = input("tokens", DType::i64, {rows, length});
-  const Tensor targets = input("targets", DType::i64, {rows, length});
-  const Tensor loss = models::gpt_loss(model, tokens, targets);
-  Graph& graph = *loss.graph();
-  graph.add_output("loss", loss.value());
-  std::vector<Value> wrt;
-  for (const auto& slot : optimizer.parameters()) wrt.push_back(meta::parameter(graph, slot));
-  std::vector<Tensor> gradients;
-  for (Value v : plait::gradients(graph, loss.value(), wrt)) {
-    gradients.emplace_back(loss.graph(), v);
-  }
-  optimizer.update(gradients);
-  return loss.graph();
-}
 
 }  // namespace
 
@@ -109,27 +71,6 @@ TEST_CASE("the GPT checks shapes where it is called") {
              Contains("got width: 10, heads: 4"));
 }
 
-TEST_CASE("losses of the reference's first steps") {
-  const auto reference = nlohmann::json::parse(std::ifstream(kReference + "reference.json"));
-  GPT model(kReferenceConfig);
-  load_checkpoint(kReference + "initial.safetensors", model.state());
-  optim::AdamW optimizer(model.parameters(), {.lr = 1e-3,
-                                              .beta1 = 0.9,
-                                              .beta2 = 0.95,
-                                              .eps = 1e-8,
-                                              .weight_decay = 0.1,
-                                              .decay_min_rank = 2,
-                                              .clip_norm = 1.0});
-  const std::shared_ptr<Graph> graph = training_graph(model, optimizer, 8, 64);
-  for (int step = 0; step < 2; ++step) {
-    const auto outputs = testing::run_step(*graph, optimizer, batch(step));
-    CHECK(outputs[0].item() ==
-          Approx(reference["loss_f64"][step].get<double>()).margin(5e-5).epsilon(0));
-    CHECK(optimizer.grad_norm() ==
-          Approx(reference["grad_norm_f64"][step].get<double>()).epsilon(1e-4));
-  }
-}
-
 TEST_CASE("a resumed run gives the bits of one that was not stopped") {
   const TemporaryFolder folder;
   const GPTConfig config = {.layers = 1, .width = 8, .heads = 2, .context = 5, .vocab = 16};
@@ -146,7 +87,7 @@ TEST_CASE("a resumed run gives the bits of one that was not stopped") {
     std::vector<NamedSlot> state = model.state();
     for (const NamedSlot& named : optimizer.state()) state.push_back(named);
     if (first > 0) load_checkpoint(folder / file, state);
-    const auto graph = training_graph(model, optimizer, 2, 5);
+    const auto graph = testing::training_graph(model, optimizer, 2, 5);
     std::vector<double> losses;
     for (int64_t step = first; step < last; ++step) {
       const models::TextBatch batch = text.training_batch(9, step, 2, 5);
