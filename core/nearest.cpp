@@ -55,9 +55,11 @@ std::string nearest_names(std::string_view name, std::span<const std::string_vie
   };
   std::vector<Candidate> near;
   for (std::string_view candidate : known) {
-    if (std::max(name.size(), candidate.size()) > kMaxLength) continue;
+    const size_t length = std::max(name.size(), candidate.size());
+    if (length > kMaxLength) continue;
     const size_t distance = edit_distance(name, candidate);
-    if (distance <= std::max<size_t>(2, name.size() / 3)) near.push_back({distance, candidate});
+    const bool near_enough = distance <= std::max<size_t>(2, name.size() / 3);
+    if (near_enough && distance < length) near.push_back({distance, candidate});
   }
   std::stable_sort(near.begin(), near.end(), [](const Candidate& a, const Candidate& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.name < b.name;

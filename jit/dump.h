@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+#include "core/graph/graph.h"
 #include "jit/program.h"
 
 namespace plait {

@@ -1,7 +1,7 @@
 """Checks the rules of the source tree: tools/check_tree.py [--root FOLDER] [--junit FILE]
 
 Rooms: an include goes to the same room or a lower one. A third party's headers appear only in its
-sub-room. Sizes: lines, files. Words that mark unfinished work. Tests mirror the rooms. Format:
+sub-room, and a header there that includes them is not included from outside. Sizes: lines, files. Words that mark unfinished work. Tests mirror the rooms. Format:
 clang-format-19, where it is installed. Prints each broken rule as FILE:LINE: RULE: TEXT; status 1
 if there is one. Only files that git knows or would add are looked at.
 """
@@ -20,14 +20,14 @@ LEVELS = [["core"], ["ops"], ["passes"], ["distributed"], ["jit"], ["python", "t
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 TOP_FOLDERS = {*LEVEL_OF, ".ci", "docs"}
 
-# Headers, and the files that may include them.
+# Headers, and the folder whose files may include them.
 THIRD_PARTIES = [
-    (re.compile(r"llvm(-c)?/|clang/|lld/"), re.compile(r"jit/llvm/.*\.cpp$")),
-    (re.compile(r"cuda|nvrtc|cublas|cudnn"), re.compile(r"jit/cuda/.*\.cpp$")),
-    (re.compile(r"pybind11/|Python\.h"), re.compile(r"python/.*\.(cpp|h)$")),
-    (re.compile(r"mpi\.h|nccl\.h"), re.compile(r"distributed/comm/.*\.cpp$")),
-    (re.compile(r"CLI/"), re.compile(r"tools/.*\.(cpp|h)$")),
-    (re.compile(r"catch2/"), re.compile(r"tests/.*\.(cpp|h)$")),
+    (re.compile(r"llvm(-c)?/|clang/|lld/"), "jit/llvm/"),
+    (re.compile(r"cuda|nvrtc|cublas|cudnn"), "jit/cuda/"),
+    (re.compile(r"pybind11/|Python\.h"), "python/"),
+    (re.compile(r"mpi\.h|nccl\.h"), "distributed/comm/"),
+    (re.compile(r"CLI/"), "tools/"),
+    (re.compile(r"catch2/"), "tests/"),
 ]
 
 # Rooms below tests/ that mirror no source folder.
@@ -80,11 +80,27 @@ def check_includes(name, lines):
                 yield Broken(name, number, "upward include", f"{room} may not include {header}")
         elif bracket == '"' and not header.startswith("tests/"):
             yield Broken(name, number, "relative include", f"{header}: write its whole path")
-        for headers, place in THIRD_PARTIES:
-            if headers.match(header) and target not in LEVEL_OF and not place.match(name):
-                yield Broken(
-                    name, number, "third-party include", f"{header} belongs to {place.pattern}"
-                )
+        for headers, folder in THIRD_PARTIES:
+            third_party = headers.match(header) and target not in LEVEL_OF
+            if third_party and not name.startswith(folder):
+                yield Broken(name, number, "third-party include", f"{header} belongs to {folder}")
+
+
+def check_private_headers(sources):
+    """Of `sources` (name -> lines): includes of a header that shows a third party, from outside."""
+    private = {}
+    for name, lines in sources.items():
+        for match in filter(None, map(INCLUDE.match, lines)):
+            for headers, folder in THIRD_PARTIES:
+                if name.endswith(".h") and name.startswith(folder) and headers.match(match[2]):
+                    private[name] = folder
+    for name, lines in sources.items():
+        for number, line in enumerate(lines, 1):
+            match = INCLUDE.match(line)
+            folder = match and private.get(match[2])
+            if folder and not name.startswith(folder):
+                text = f"{match[2]} shows third-party headers and stays in {folder}"
+                yield Broken(name, number, "third-party include", text)
 
 
 def check_lines(name, lines):
@@ -140,6 +156,7 @@ def check(root, format_tool=None):
     names = tracked_files(root)
     found = {rule: [] for rule in [*RULES, "places", "format"]}
     long_files = []
+    sources = {}
     for name in names:
         found["places"] += check_place(name, names)
         if pathlib.Path(name).suffix not in CODE and not name.endswith(".ci/run"):
@@ -148,12 +165,15 @@ def check(root, format_tool=None):
             continue
         lines = (root / name).read_text("utf-8").splitlines()
         cpp = pathlib.Path(name).suffix in CPP
+        if cpp:
+            sources[name] = lines
         for rule, function in RULES.items():
             if rule == "includes" and not cpp:
                 continue
             found[rule] += function(name, lines)
         if len(lines) > LONG_FILE:
             long_files.append((len(lines), name))
+    found["includes"] += check_private_headers(sources)
     found["format"] += check_format(root, names, format_tool)
     return found, sorted(long_files, reverse=True)
 

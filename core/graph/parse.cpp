@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "core/graph/text.h"
@@ -102,14 +103,13 @@ class LineReader {
     }
     fail("a list has no end");
   }
-  // Everything up to the token, which is consumed.
-  std::string until(std::string_view token) {
+  // Everything up to the token.
+  std::string before(std::string_view token) {
     skip_space();
     const size_t end = line_.find(token, position_);
     if (end == std::string_view::npos) fail(fmt::format("expected '{}'", token));
-    std::string result(line_.substr(position_, end - position_));
-    position_ = end + token.size();
-    return result;
+    const size_t begin = std::exchange(position_, end);
+    return std::string(line_.substr(begin, end - begin));
   }
   // A type: a word and a bracketed list.
   std::string type_text() {
@@ -199,9 +199,10 @@ class Parser {
     } else if (line.take("dim")) {
       parse_dim(line);
     } else if (line.take("guard")) {
-      const Expr a = expression(line, line.until(" == "));
-      const Expr b = expression(line, line.until(" \""));
-      graph_.add_guard({a, b, rest_of_string(line)});
+      const Expr a = expression(line, line.before(" == "));
+      line.expect("==");
+      const Expr b = expression(line, line.before(" \""));
+      graph_.add_guard({a, b, line.string()});
     } else if (line.take("output")) {
       std::string name = line.string();
       graph_.add_output(std::move(name), value(line));
@@ -217,22 +218,6 @@ class Parser {
     const int64_t hi = line.number("the largest size");
     const int64_t multiple = line.take("multiple") ? line.number("a number") : 1;
     Expr::symbol(name, lo, hi, multiple);
-  }
-
-  // `until` took the opening quote.
-  static std::string rest_of_string(LineReader& line) {
-    std::string text = line.until("\"");
-    while (!text.empty() && text.back() == '\\') text += "\"" + line.until("\"");
-    std::string result;
-    for (size_t i = 0; i < text.size(); ++i) {
-      if (text[i] != '\\' || i + 1 == text.size()) {
-        result += text[i];
-      } else {
-        ++i;
-        result += text[i] == 'n' ? '\n' : text[i];
-      }
-    }
-    return result;
   }
 
   // Runs f, putting the line before the text of its errors.

@@ -106,7 +106,8 @@ class Printer {
   }
 
   void print_product(Expr e, int64_t coefficient) {
-    const auto factors = factors_of(ExprFactory::from(node_of(e).monomial));
+    const Expr monomial = ExprFactory::from(node_of(e).monomial);
+    const auto factors = factors_of(monomial);  // refers to `monomial`
     if (coefficient == -1) {
       text_ += "-";
     } else if (coefficient != 1) {

@@ -115,7 +115,7 @@ class Inverter {
     if (axes.size() > kMostJoinedAxes) return false;
     for (uint32_t k : axes) {
       if (prove_less(map_[k], to_[k], sources_) != true) return false;
-      if (prove_less(map_[k], 0, sources_) != false) return false;
+      if (prove_less(-1, map_[k], sources_) != true) return false;
     }
     std::vector<uint32_t> order = axes;
     do {
@@ -201,7 +201,7 @@ class Inverter {
     const auto b = high.coefficient.constant();
     if (a && b && *b % *a == 0) {
       const Expr radix = *b / *a;
-      if (prove_less(radix, low.extent, {}) == false) return radix;
+      if (prove_less(low.extent - 1, radix, {}) == true) return radix;
       return std::nullopt;
     }
     // Symbolic places: high = low * extent * more.

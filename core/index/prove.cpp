@@ -283,7 +283,7 @@ bool Prover::eliminate_between(Expr lo, std::optional<Expr> hi, Expr coefficient
   if (sign.lo < 0 && (!hi || !prove(coefficient * *hi + rest))) {
     if (hi || !prove(coefficient)) return false;
   }
-  return sign.hi <= 0 || prove(coefficient * lo + rest);
+  return (sign.lo < 0 && sign.hi <= 0) || prove(coefficient * lo + rest);
 }
 
 // Powers of an atom in [lo, hi], lo >= 0, term by term.

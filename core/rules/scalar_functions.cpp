@@ -451,19 +451,20 @@ void Accumulator::add(Number x) {
   const bool floating = is_float(dtype_);
   switch (op_) {
     case ReduceOp::sum:
+    case ReduceOp::prod: {
+      const bool product = op_ == ReduceOp::prod;
       if (!floating) {
-        integer_ = wrapping_add(integer_, x.i);
+        integer_ = product ? wrapping_mul(integer_, x.i) : wrapping_add(integer_, x.i);
+      } else if (empty_) {
+        real_ = x.f;  // so that the sum of one -0.0 is -0.0
+      } else if (dtype_ == DType::f64) {
+        real_ = product ? real_ * x.f : real_ + x.f;
       } else {
-        real_ = dtype_ == DType::f64 ? real_ + x.f : static_cast<double>(real_) + x.f;
+        const double total = static_cast<double>(real_);
+        real_ = product ? total * x.f : total + x.f;
       }
       break;
-    case ReduceOp::prod:
-      if (!floating) {
-        integer_ = wrapping_mul(integer_, x.i);
-      } else {
-        real_ = dtype_ == DType::f64 ? real_ * x.f : static_cast<double>(real_) * x.f;
-      }
-      break;
+    }
     case ReduceOp::max:
     case ReduceOp::min:
       if (floating) {

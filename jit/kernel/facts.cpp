@@ -10,9 +10,9 @@ namespace plait::kernel {
 
 namespace {
 
-constexpr int kMaxDepth = 12;
-constexpr int kMaxSteps = 2000;
-constexpr int64_t kMaxCoefficient = int64_t{1} << 40;
+constexpr int kMaxDepth = 8;
+constexpr int kMaxSteps = 300;
+constexpr int64_t kMaxCoefficient = int64_t{1} << 24;
 
 // coefficient * product of factors; no factors for a number.
 struct Product {
@@ -44,48 +44,29 @@ std::optional<std::vector<Expr>> divide(std::vector<Expr> a, const std::vector<E
   return a;
 }
 
-// Every node of the kinds below `e`, each once, inner ones first.
-void collect(Expr e, std::vector<Expr>& found, bool (*wanted)(ExprKind)) {
-  for (Expr operand : e.operands()) collect(operand, found, wanted);
-  if (wanted(e.kind()) && std::find(found.begin(), found.end(), e) == found.end())
+// Every floor_div in `e`, each once.
+void collect_quotients(Expr e, std::vector<Expr>& found) {
+  for (Expr operand : e.operands()) collect_quotients(operand, found);
+  if (e.kind() == ExprKind::floor_div && std::find(found.begin(), found.end(), e) == found.end())
     found.push_back(e);
 }
 
-bool is_division(ExprKind kind) { return kind == ExprKind::floor_div || kind == ExprKind::mod; }
-bool is_choice(ExprKind kind) { return kind == ExprKind::min || kind == ExprKind::max; }
-
-Expr rebuild(Expr e, const std::vector<Expr>& operands) {
-  switch (e.kind()) {
-    case ExprKind::add:
-      return sum(operands);
-    case ExprKind::mul:
-      return product(operands);
-    case ExprKind::floor_div:
-      return floor_div(operands[0], operands[1]);
-    case ExprKind::mod:
-      return mod(operands[0], operands[1]);
-    case ExprKind::min:
-    case ExprKind::max: {
-      Expr result = operands[0];
-      for (size_t i = 1; i < operands.size(); ++i)
-        result = e.kind() == ExprKind::min ? min(result, operands[i]) : max(result, operands[i]);
-      return result;
+// A min or max is one of its operands: the expression with each of them, if there is one.
+std::optional<std::vector<Expr>> extremum_cases(Expr e) {
+  for (Expr term : terms_of(e)) {
+    const Product product = split_term(term);
+    for (size_t i = 0; i < product.factors.size(); ++i) {
+      const Expr extremum = product.factors[i];
+      if (extremum.kind() != ExprKind::min && extremum.kind() != ExprKind::max) continue;
+      std::vector<Expr> others = product.factors;
+      others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
+      std::vector<Expr> cases;
+      for (Expr operand : extremum.operands())
+        cases.push_back(e - term + product.coefficient * plait::product(others) * operand);
+      return cases;
     }
-    case ExprKind::constant:
-    case ExprKind::symbol:
-    case ExprKind::variable:
-    case ExprKind::element:
-      return e;
   }
-  PLAIT_UNREACHABLE("expression kind {}", static_cast<int>(e.kind()));
-}
-
-Expr replace(Expr e, Expr from, Expr to) {
-  if (e == from) return to;
-  if (e.operands().empty() || e.kind() == ExprKind::element) return e;
-  std::vector<Expr> operands;
-  for (Expr operand : e.operands()) operands.push_back(replace(operand, from, to));
-  return rebuild(e, operands);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -101,9 +82,9 @@ void Facts::add_variable(uint32_t variable, Expr extent) {
 void Facts::add_nonnegative(Expr e) {
   for (Expr term : terms_of(e)) {
     const Product product = split_term(term);
-    const bool is_number_times_choice = product.factors.size() == 1;
-    if (!is_number_times_choice || !is_choice(product.factors[0].kind())) continue;
+    if (product.factors.size() != 1) continue;
     const bool is_min = product.factors[0].kind() == ExprKind::min;
+    if (!is_min && product.factors[0].kind() != ExprKind::max) continue;
     if ((product.coefficient > 0) != is_min) continue;
     for (Expr operand : product.factors[0].operands())
       add_nonnegative(e - term + Expr(product.coefficient) * operand);
@@ -118,51 +99,27 @@ void Facts::release(Mark mark) {
 }
 
 bool Facts::proves_nonnegative(Expr e) const {
-  const Expr goal = simplify(e, ranges_);
-  if (has_lower_bound(goal)) return true;
-  std::vector<Expr> choices;
-  collect(goal, choices, is_choice);
-  if (!choices.empty() && choices.size() <= 6) {
-    // A min or max is one of its operands: the goal must hold with each.
-    const std::span<const Expr> operands = choices.back().operands();
-    return std::all_of(operands.begin(), operands.end(), [&](Expr operand) {
-      return proves_nonnegative(replace(goal, choices.back(), operand));
-    });
-  }
+  if (holds_by_ranges(e)) return true;
   int budget = kMaxSteps;
-  return prove(goal, with_divisions(goal), 0, budget);
+  try {
+    return prove(simplify(e, ranges_), with_quotients(e), 0, budget);
+  } catch (const InternalError&) {
+    return false;  // numbers left 64 bits on the way
+  }
 }
 
-bool Facts::has_lower_bound(Expr e) const {
-  const Interval interval = bounds(e, ranges_);
-  return interval.lo && *interval.lo >= 0;
-}
+bool Facts::holds_by_ranges(Expr e) const { return prove_less(-1, e, ranges_) == true; }
 
-// What holds of each quotient and remainder in the goal and the facts.
-std::vector<Expr> Facts::with_divisions(Expr goal) const {
+// a <= a + fact gives floor_div(a, d) <= floor_div(a + fact, d), for each quotient in the goal.
+std::vector<Expr> Facts::with_quotients(Expr goal) const {
   std::vector<Expr> all = facts_;
-  std::vector<Expr> divisions;
-  for (Expr fact : facts_) collect(fact, divisions, is_division);
-  collect(goal, divisions, is_division);
-  for (Expr division : divisions) {
-    const Expr a = division.operands()[0];
-    const Expr d = division.operands()[1];
-    if (!has_lower_bound(d - 1)) continue;
-    if (division.kind() == ExprKind::mod) {
-      all.push_back(d - 1 - division);
-      continue;
-    }
-    all.push_back(a - d * division);
-    all.push_back(d * division + d - 1 - a);
-    // a <= U gives floor_div(a, d) <= floor_div(U, d).
-    for (Expr fact : facts_) {
-      const Expr upper = fact + a;
-      const auto variables = variables_of(a);
-      const bool is_free = std::none_of(variables.begin(), variables.end(),
-                                        [&](uint32_t v) { return contains_variable(upper, v); });
-      if (is_free) all.push_back(floor_div(upper, d) - division);
-    }
-    if (const auto upper = upper_bound(a, ranges_)) all.push_back(floor_div(*upper, d) - division);
+  std::vector<Expr> quotients;
+  collect_quotients(goal, quotients);
+  for (Expr quotient : quotients) {
+    const Expr a = quotient.operands()[0];
+    const Expr d = quotient.operands()[1];
+    if (!holds_by_ranges(d - 1)) continue;
+    for (Expr fact : facts_) all.push_back(floor_div(fact + a, d) - quotient);
   }
   return all;
 }
@@ -180,8 +137,13 @@ size_t Facts::age(Expr term) const {
 }
 
 bool Facts::prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const {
-  if (has_lower_bound(goal)) return true;
+  if (depth > 0 && holds_by_ranges(goal)) return true;
   if (depth == kMaxDepth || --budget < 0) return false;
+  if (const auto cases = extremum_cases(goal)) {
+    return std::all_of(cases->begin(), cases->end(), [&](Expr one) {
+      return holds_by_ranges(one) || prove(one, facts, depth + 1, budget);
+    });
+  }
   std::vector<Expr> negative;
   for (Expr term : terms_of(goal))
     if (split_term(term).coefficient < 0) negative.push_back(term);
@@ -193,10 +155,11 @@ bool Facts::prove(Expr goal, const std::vector<Expr>& facts, int depth, int& bud
       for (Expr fact_term : terms_of(*fact)) {
         const Product offered = split_term(fact_term);
         if (offered.coefficient >= 0) continue;
+        if (offered.factors.empty() && !wanted.factors.empty()) continue;
         const auto rest = divide(wanted.factors, offered.factors);
         if (!rest) continue;
         const Expr factor = product(*rest);
-        if (!has_lower_bound(factor)) continue;
+        if (!holds_by_ranges(factor)) continue;
         // scale * goal = times * factor * fact + remainder, without this term.
         const int64_t common = std::gcd(wanted.coefficient, offered.coefficient);
         const int64_t scale = -offered.coefficient / common;

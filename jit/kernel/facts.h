@@ -2,9 +2,10 @@
 // ranges of loop and bound variables, and the conditions of the `when`s around it.
 //
 // Everything known is written as `fact >= 0`, and a goal G >= 0 follows if
-// G = sum of (something >= 0) * fact + (something with a lower bound >= 0). The search cancels the
-// negative terms of G one by one: the newest variable first, the newest fact first. It gives up
-// after a fixed number of steps: it may fail to prove what is true, never the other way.
+// G = sum of (something >= 0) * fact + rest, where core/index proves rest >= 0 from the ranges. The
+// search cancels negative terms of G one by one: the newest variable first, the newest fact first.
+// It gives up after a fixed number of steps: it may fail to prove what is true, never the other
+// way.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +38,9 @@ class Facts {
 
  private:
   bool prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const;
-  bool has_lower_bound(Expr e) const;
+  bool holds_by_ranges(Expr e) const;  // e >= 0, without the conditions
   size_t age(Expr monomial) const;
-  std::vector<Expr> with_divisions(Expr goal) const;
+  std::vector<Expr> with_quotients(Expr goal) const;
 
   std::vector<Expr> facts_;
   std::vector<uint32_t> variables_;  // in order of definition

@@ -21,6 +21,8 @@ TEST_CASE("nearest names") {
   CHECK(nearest_names("softmx", known) == "did you mean 'softmax' or 'softmin'?");
   CHECK(nearest_names("SoftMax", known) == "did you mean 'softmax'?");
   CHECK(nearest_names("matmull", known) == "did you mean 'matmul'?");
+  const std::vector<std::string_view> letters = {"x", "w"};
+  CHECK(nearest_names("v", letters) == "there are 'w' and 'x'");
   CHECK(nearest_names("q1", known) == "there are 'matmul', 'relu', 'softmax' and 'softmin'");
   CHECK(nearest_names("x", {}) == "there are none");
 

@@ -15,8 +15,9 @@ std::string reprint(const std::string& text) { return to_text(parse_kernel(text)
 // The message of the error in `line`, the third one, of a small kernel.
 std::string error_in_body(const std::string& line) {
   try {
-    parse_kernel("kernel k sizes(n 0..100)\n  buffer x: f32[n] read_write\n  phase r < n:\n    " +
-                 line + "\n");
+    parse_kernel(
+        "kernel k sizes(n 0..16777216)\n  buffer x: f32[n] read_write\n  phase r < n:\n    " +
+        line + "\n");
   } catch (const UserError& error) {
     return error.what();
   }
@@ -33,22 +34,22 @@ std::string error_in(const std::string& text) {
 }
 
 const char* const kSmall =
-    "kernel small sizes(batch 1..64, seq 8..2048 multiple 8)\n"
-    "  buffer x: f32[batch*seq] read\n"
-    "  buffer y: bf16[batch*seq] write\n"
+    "kernel small sizes(heads 1..64, seq 8..2048 multiple 8)\n"
+    "  buffer x: f32[heads*seq] read\n"
+    "  buffer y: bf16[heads*seq] write\n"
     "  buffer w: f32[seq] workspace\n"
     "  buffer t: f32[64] local\n"
     "  buffer acc: f32[64] registers lanes 8\n"
-    "  site \"embedding # 1\" axis -1 extent batch\n"
-    "  phase r < batch cost 12.5:\n"
+    "  site \"embedding # 1\" axis -1 extent heads\n"
+    "  phase r < heads cost 12.5:\n"
     "    loop s < floor_div(seq, 8):\n"
     "      vector l < 8:\n"
-    "        %1 = x[seq*r + 8*s + l]\n"
+    "        %1 = x[r*seq + 8*s + l]\n"
     "        %2 = fma %1, 0.5, -inf : f32\n"
     "        %3 = lt %2, nan : f32\n"
     "        %4 = select %3, %2, 0 : f32\n"
     "        %5 = cast %4 : bf16\n"
-    "        y[seq*r + 8*s + l] = %5\n"
+    "        y[r*seq + 8*s + l] = %5\n"
     "    unrolled u < 8:\n"
     "      vector l < 8:\n"
     "        acc[8*u + l] = 1e-05\n"
@@ -58,8 +59,8 @@ const char* const kSmall =
     "    bind b < 8 = %7\n"
     "    %8 = acc[b]\n"
     "    %9 = constant true : bool\n"
-    "    when %9 and r <= 3 and 2*r < batch:\n"
-    "      t[min(b, 3) + mod(r, 4)] = %8\n"
+    "    when %9 and r <= 3 and 2*r < heads:\n"
+    "      t[mod(r, 4) + min(b, 3)] = %8\n"
     "      report site 0 when %9: value [r] at r + 1\n"
     "  phase r < 1:\n";
 
@@ -86,7 +87,7 @@ TEST_CASE("every test kernel prints, parses and prints the same") {
 
 TEST_CASE("names and layout of the writer give way to the canonical ones") {
   CHECK(reprint("# doubles\n"
-                "kernel k  sizes( n 0..9 )\n\n"
+                "kernel k  sizes( n 0..16777216 )\n\n"
                 "  buffer x : f32[ n ] read_write   # in place\n"
                 "  phase  row<n :\n"
                 "    loop inner < 2:\n"
@@ -94,7 +95,7 @@ TEST_CASE("names and layout of the writer give way to the canonical ones") {
                 "      %8 = mul %70,2:f32\n"
                 "      x[row] = %8\n"
                 "    loop other < 1:\n") ==
-        "kernel k sizes(n 0..9)\n"
+        "kernel k sizes(n 0..16777216)\n"
         "  buffer x: f32[n] read_write\n"
         "  phase r < n:\n"
         "    loop s < 2:\n"

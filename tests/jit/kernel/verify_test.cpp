@@ -22,7 +22,7 @@ std::string complaint(const Kernel& k) {
 
 std::string complaint(const std::string& body) {
   return complaint(
-      parse_kernel("kernel k sizes(n 0..100)\n"
+      parse_kernel("kernel k sizes(n 0..16777216)\n"
                    "  buffer x: f32[8*n] read\n"
                    "  buffer y: f32[8*n] write\n"
                    "  buffer z: f32[8*n] read_write\n"
@@ -135,7 +135,7 @@ TEST_CASE("lanes do not depend on each other") {
 
 TEST_CASE("buffers") {
   const auto buffers = [](const std::string& lines) {
-    return complaint(parse_kernel("kernel k sizes(n 0..100)\n" + lines));
+    return complaint(parse_kernel("kernel k sizes(n 0..16777216)\n" + lines));
   };
   CHECK(buffers(
             "  buffer a: f32[n] read\n  buffer b: f32[n] workspace\n  buffer c: f32[n] local\n") ==
@@ -148,7 +148,7 @@ TEST_CASE("buffers") {
 }
 
 TEST_CASE("sizes must be passed") {
-  Kernel k = parse_kernel("kernel k sizes(n 0..100)\n  phase r < n:\n");
+  Kernel k = parse_kernel("kernel k sizes(n 0..16777216)\n  phase r < n:\n");
   CHECK(complaint(k) == "");
   k.symbols.clear();
   CHECK_THAT(complaint(k), Contains("size n is not passed"));

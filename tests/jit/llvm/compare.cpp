@@ -154,9 +154,10 @@ void random_element(DType dtype, uint64_t& state, void* element) {
   }
 }
 
-std::vector<std::string> runnable_cpus() {
+std::vector<std::string> runnable_cpus(bool with_oldest) {
   std::vector<std::string> cpus;
-  for (const char* cpu : {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"})
+  if (with_oldest) cpus.push_back("x86-64");
+  for (const char* cpu : {"x86-64-v2", "x86-64-v3", "x86-64-v4"})
     if (native::host_has(native::isa_of_cpu(cpu).features)) cpus.push_back(cpu);
   return cpus;
 }
@@ -165,7 +166,7 @@ std::string difference(const kernel::Kernel& kernel, const std::vector<int64_t>&
                        const CompareOptions& options) {
   Memories expected = fill(kernel, sizes, options);
   ErrorRecord error = interpret(kernel, pointers(expected), sizes);
-  for (const std::string& cpu : runnable_cpus()) {
+  for (const std::string& cpu : runnable_cpus(options.with_oldest)) {
     auto compiled = make_llvm_backend(cpu)->compile(kernel);
     Memories got = fill(kernel, sizes, options);
     ErrorRecord native_error = launch(kernel, *compiled, pointers(got), sizes);

@@ -9,8 +9,8 @@
 
 namespace plait::testing {
 
-// CPU names of the instruction sets that this machine can run.
-std::vector<std::string> runnable_cpus();
+// CPU names of the instruction sets that this machine can run; the oldest one compiles slowly.
+std::vector<std::string> runnable_cpus(bool with_oldest);
 
 // One element of `dtype`: often an end of its range, a zero, an infinity or a NaN.
 void random_element(DType dtype, uint64_t& state, void* element);
@@ -18,7 +18,8 @@ void random_element(DType dtype, uint64_t& state, void* element);
 struct CompareOptions {
   uint64_t seed = 1;
   // Integers of buffers with these names are taken in [-2, limit).
-  std::vector<std::pair<std::string, int64_t>> index_limits;
+  std::vector<std::pair<std::string, int64_t>> index_limits = {};
+  bool with_oldest = false;
 };
 
 // Empty if all CPUs give the interpreter's bits (a NaN equals any NaN) and the same error record,

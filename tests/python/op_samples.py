@@ -1,0 +1,149 @@
+"""The words in which op records write their samples, and the running of their numpy oracles.
+
+A sample is a Python argument list ("(randn(3, 5), dim=1)") over the functions below, which make
+seeded numpy arrays. `Reference(record)` parses the record's signature, binds arguments to names and
+runs the oracle; see ops/op_record.h for what an oracle may be.
+"""
+import builtins
+import re
+
+import numpy as np
+import scipy.special as sp
+
+DTYPES = {
+    "boolean": np.dtype(bool), "i8": np.dtype("int8"), "u8": np.dtype("uint8"),
+    "i16": np.dtype("int16"), "i32": np.dtype("int32"), "i64": np.dtype("int64"),
+    "u32": np.dtype("uint32"), "u64": np.dtype("uint64"), "f16": np.dtype("float16"),
+    "f32": np.dtype("float32"), "f64": np.dtype("float64"),
+}
+
+
+class Samples:
+    """Arrays drawn from one seed; a new instance draws the same ones again."""
+
+    def __init__(self, seed=0):
+        self.generator = np.random.default_rng(seed)
+
+    def words(self):
+        return {
+            "randn": self.randn, "rand": self.rand, "randint": self.randint,
+            "arange": lambda *a: np.arange(*a, dtype=np.int64), "full": self.full,
+            "array": self.array, "inf": np.inf, "nan": np.nan,
+            **{name: name for name in DTYPES},
+        }
+
+    def randn(self, *shape):
+        return np.asarray(self.generator.standard_normal(shape), np.float32)
+
+    def rand(self, *shape):
+        return np.asarray(self.generator.random(shape), np.float32)
+
+    def randint(self, low, high, *shape):
+        return np.asarray(self.generator.integers(low, high, shape), np.int64)
+
+    @staticmethod
+    def full(shape, value):
+        return np.full(shape, value, np.float32 if isinstance(value, float) else None)
+
+    @staticmethod
+    def array(values):
+        result = np.array(values)
+        return result.astype(np.float32) if result.dtype == np.float64 else result
+
+
+def arguments_of(sample, seed=0):
+    """(positional, keyword) arguments of a sample."""
+    return eval("call" + sample, {"call": lambda *a, **k: (a, k), **Samples(seed).words()})
+
+
+def map_arrays(value, function):
+    """The same argument with `function` applied to each array in it."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return function(np.asarray(value))
+    if isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value):
+        return [map_arrays(v, function) for v in value]
+    return value
+
+
+def parse_signature(signature):
+    """[(type, name, default text or None)] and the result's type."""
+    name, arguments, result = re.fullmatch(r"(\w+)\((.*)\) -> (.+)", signature).groups()
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(arguments):
+        depth += (c in "[(") - (c in "])")
+        if c == "," and depth == 0:
+            parts.append(arguments[start:i])
+            start = i + 1
+    parts.append(arguments[start:])
+    parameters = []
+    for part in (p.strip() for p in parts):
+        if part and part != "*":
+            parameters.append(re.fullmatch(r"([\w\[\]?]+) (\w+)(?:=(.+))?", part).groups())
+    return name, parameters, result
+
+
+class Reference:
+    """What numpy says of one record."""
+
+    def __init__(self, record):
+        self.name, self.parameters, self.result = parse_signature(record["signature"])
+        self.oracle = record["oracle"].strip("\n")
+        self.checks_result = re.search(r"\bresult\b", self.oracle) is not None
+
+    def bind(self, args, kwargs):
+        """Argument values by name, defaults included. TypeError as a Python call would."""
+        names = [name for _, name, _ in self.parameters]
+        values = dict(zip(names, args))
+        if len(args) > len(names) or set(values) & set(kwargs) or set(kwargs) - set(names):
+            raise TypeError(f"{self.name}: arguments {args!r} {kwargs!r} do not fit {names}")
+        values.update(kwargs)
+        for kind, name, default in self.parameters:
+            if name not in values:
+                if default is None:
+                    raise TypeError(f"{self.name}: {name} is missing")
+                words = {**{d: d for d in DTYPES}, "inf": np.inf}
+                values[name] = eval(default, words)
+            values[name] = self.convert(kind, values[name])
+        return values
+
+    @staticmethod
+    def convert(kind, value):
+        """As the op's own types would have it: floats in f64, lists for lists, numpy dtypes."""
+        kind = kind.rstrip("?")
+        if value is None:
+            return None
+        if kind in ("Tensor", "Operand", "Tensor[]"):
+            return map_arrays(value, lambda a: a.astype(np.float64) if a.dtype.kind == "f" else a)
+        if kind == "DType":
+            return DTYPES[value]
+        if kind in ("int[]", "Shape") and isinstance(value, int):
+            return [value]
+        return value
+
+    def __call__(self, args, kwargs, result=None):
+        """The oracle's value; for a check, whether `result` passes it."""
+        words = {
+            "np": np, "sp": sp, "builtins": builtins, "result": result, "axes": axes,
+            "__builtins__": {}, **{n: getattr(builtins, n) for n in BUILTINS},
+        }
+        words.update(self.bind(args, kwargs))
+        with np.errstate(all="ignore"):
+            if not re.search(r"^\s*return\b", self.oracle, re.MULTILINE):
+                return eval(self.oracle, words)
+            body = "\n".join("    " + line for line in self.oracle.splitlines())
+            parameters = ", ".join(n for n in words if n != "__builtins__")
+            space = {"__builtins__": vars(builtins)}
+            exec(f"def oracle({parameters}):\n{body}", space)
+            return space["oracle"](**{n: v for n, v in words.items() if n != "__builtins__"})
+
+
+BUILTINS = ("abs", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min",
+            "range", "slice", "sum", "tuple", "zip")
+
+
+def axes(dim, array=None):
+    """A `int[]?` as numpy's axis: None for all; with the array always a tuple, not negative."""
+    dims = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    if array is None:
+        return tuple(dims) or None
+    return tuple(sorted(d % array.ndim for d in dims)) or tuple(range(array.ndim))

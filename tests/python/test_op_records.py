@@ -1,0 +1,87 @@
+"""Every record of the composite ops, on all its samples, against its numpy oracle."""
+import ml_dtypes
+import numpy as np
+import pytest
+
+import op_samples
+from plait import _core
+
+RECORDS = {record["name"]: record for record in _core.op_records()}
+CASES = [(name, sample) for name, record in RECORDS.items() for sample in record["samples"]]
+
+# By dtype: relative and absolute.
+TOLERANCE = {"float64": (1e-12, 1e-12), "float32": (2e-5, 2e-6), "float16": (4e-3, 4e-3),
+             "bfloat16": (3e-2, 3e-2)}
+# Results that round to other integers, or samples made for wide types, say nothing in halves.
+NOT_IN_HALVES = {"floor", "ceil", "round", "trunc", "floor_divide", "remainder", "fmod", "argmax",
+                 "argmin", "max_dim", "min_dim", "sort", "argsort", "topk", "eq", "ne", "lt", "le",
+                 "gt", "ge", "to", "prod", "cumprod", "randn", "rand", "uniform", "normal",
+                 "dropout", "bernoulli", "arange", "linspace"}
+
+
+def run(name, args, kwargs):
+    """The op's results as a list of arrays."""
+    result = _core.call(name, *args, **kwargs)
+    results = result if isinstance(result, (list, tuple)) else [result]
+    return [np.asarray(r.numpy()) for r in results]
+
+
+def compare(result, expected, dtype, where):
+    assert result.shape == expected.shape, where
+    kinds = {"b": "b", "i": "i", "u": "i", "f": "f", "V": "f"}
+    assert kinds[result.dtype.kind] == kinds[expected.dtype.kind], (where, result.dtype)
+    if result.dtype.kind in "biu":
+        np.testing.assert_array_equal(result, expected, err_msg=where)
+        return
+    relative, absolute = TOLERANCE[dtype]
+    scale = np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected))
+    np.testing.assert_allclose(result.astype(np.float64), expected, rtol=relative,
+                               atol=absolute * max(1.0, scale), err_msg=where)
+
+
+def check(name, args, kwargs, dtype, where):
+    reference = op_samples.Reference(RECORDS[name])
+    results = run(name, args, kwargs)
+    if reference.checks_result:
+        wide = results[0].astype(np.float64) if results[0].dtype.kind in "fV" else results[0]
+        assert reference(args, kwargs, wide), where
+        return
+    expected = reference(args, kwargs)
+    expected = expected if isinstance(expected, (list, tuple)) else [expected]
+    assert len(results) == len(expected), where
+    for result, want in zip(results, expected):
+        compare(result, np.asarray(want), dtype, where)
+
+
+def with_floats(sample, dtype):
+    args, kwargs = op_samples.arguments_of(sample)
+    cast = lambda a: a.astype(dtype) if a.dtype == np.float32 else a
+    return ([op_samples.map_arrays(a, cast) for a in args],
+            {k: op_samples.map_arrays(a, cast) for k, a in kwargs.items()})
+
+
+@pytest.mark.parametrize("name,sample", CASES)
+def test_f32(name, sample):
+    args, kwargs = op_samples.arguments_of(sample)
+    check(name, args, kwargs, "float32", f"{name}{sample}")
+
+
+@pytest.mark.parametrize("name,sample", CASES)
+def test_f64(name, sample):
+    args, kwargs = with_floats(sample, np.float64)
+    check(name, args, kwargs, "float32" if "f32" in sample else "float64", f"{name}{sample} in f64")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("name,sample", [c for c in CASES if c[0] not in NOT_IN_HALVES])
+def test_halves(name, sample, dtype):
+    args, kwargs = with_floats(sample, dtype)
+    check(name, args, kwargs, np.dtype(dtype).name, f"{name}{sample} in {np.dtype(dtype).name}")
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_record_is_whole(name):
+    record = RECORDS[name]
+    parsed, parameters, _ = op_samples.parse_signature(record["signature"])
+    assert parsed == name and len(record["doc"]) > 3 and len(record["samples"]) >= 2
+    assert all(parameters)
