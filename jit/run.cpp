@@ -17,11 +17,7 @@ constexpr double kPiece = 10000;
 
 int64_t number(Expr e, const SymbolValues& symbols) {
   return evaluate(
-      e,
-      [](uint32_t id) -> int64_t {
-        PLAIT_UNREACHABLE("variable {} in a size", id);
-      },
-      symbols);
+      e, [](uint32_t id) -> int64_t { PLAIT_UNREACHABLE("variable {} in a size", id); }, symbols);
 }
 
 std::vector<int64_t> numbers(const Shape& shape, const SymbolValues& symbols) {
@@ -72,10 +68,10 @@ std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs
 
 void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) const {
   for (const auto& [name, array] : inputs) {
-    PLAIT_CHECK(std::find(storage_.inputs.begin(), storage_.inputs.end(), name) !=
-                    storage_.inputs.end(),
-                "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
-                to_string(array.type()), fmt::join(storage_.inputs, ", "));
+    PLAIT_CHECK(
+        std::find(storage_.inputs.begin(), storage_.inputs.end(), name) != storage_.inputs.end(),
+        "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
+        to_string(array.type()), fmt::join(storage_.inputs, ", "));
   }
 }
 
@@ -126,8 +122,8 @@ const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Arra
 void Program::Impl::prepare_targets(const Bound& bound) {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     Array& output = outputs_[i];
-    const bool reusable = output.buffer && output.buffer.use_count() == 1 &&
-                          output.shape == bound.output_shapes[i];
+    const bool reusable =
+        output.buffer && output.buffer.use_count() == 1 && output.shape == bound.output_shapes[i];
     if (reusable) continue;
     output = Array::empty(graph_.type(graph_.outputs()[i].value).dtype, bound.output_shapes[i]);
   }
@@ -248,10 +244,10 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
     position[k] = rest % extent;
     rest /= extent;
   }
-  const int64_t extent = number(node.op == MetaOp::scatter
-                                    ? node.type.shape[site.axis]
-                                    : graph_.type(node.operands[0]).shape[site.axis],
-                                bound_->symbols);
+  const int64_t extent =
+      number(node.op == MetaOp::scatter ? node.type.shape[site.axis]
+                                        : graph_.type(node.operands[0]).shape[site.axis],
+             bound_->symbols);
   throw UserError(
       fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position [{}]. "
                   "hint: indices lie in [0, {}); no slot has been written",
@@ -260,8 +256,8 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
 
 void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {
   for (const FinalCopy& copy : storage_.copies) {
-    const Array& to = copy.to.place == Place::output ? outputs_[copy.to.index]
-                                                     : targets_[copy.to.index];
+    const Array& to =
+        copy.to.place == Place::output ? outputs_[copy.to.index] : targets_[copy.to.index];
     if (to.bytes() == 0) continue;
     std::memcpy(to.buffer->data(), address(storage_.values[copy.from], inputs), to.bytes());
   }

@@ -122,9 +122,7 @@ class StoragePlanner {
     return {Place::arena, result_.arena_bytes.size() - 1};
   }
 
-  bool reports(const Launch& launch) const {
-    return !list_.kernels[launch.kernel].sites.empty();
-  }
+  bool reports(const Launch& launch) const { return !list_.kernels[launch.kernel].sites.empty(); }
 
   void find_safe_launches() {
     for (size_t launch = 0; launch < list_.launches.size(); ++launch) {

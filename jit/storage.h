@@ -27,9 +27,9 @@ struct Location {
 };
 
 struct AssignState {
-  size_t slot;                  // of the program's slots
+  size_t slot;  // of the program's slots
   Value value;
-  bool in_place = false;        // may write over the old value
+  bool in_place = false;  // may write over the old value
 };
 
 // A copy at the end of a run: for outputs and assigns whose value lives elsewhere.
@@ -43,7 +43,7 @@ struct LaunchRange {
 };
 
 struct Storage {
-  std::vector<Location> values;                      // by graph value
+  std::vector<Location> values;                              // by graph value
   std::vector<std::vector<std::vector<Location>>> launches;  // launch, segment, buffer
   std::vector<std::string> inputs;
   std::vector<Value> input_values;

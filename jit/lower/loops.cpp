@@ -458,6 +458,7 @@ class LoopsLowering {
       });
       return;
     }
+    if (inner_.empty()) return point(level, Expr(), Expr());  // a single element
     serial_inner(1, Expr(), [&](Expr prefix) {
       vector_strip(values_, inner_.back().extent, [&](Expr index, Expr lane) {
         set_axis(inner_.back(), index);
