@@ -84,13 +84,17 @@ Isa isa_of_cpu(const std::string& cpu) {
               "LLVM knows no CPU named `{}`. hint: use a level such as x86-64-v3", cpu);
   std::unique_ptr<llvm::MCSubtargetInfo> info(
       native_target().createMCSubtargetInfo(llvm::sys::getProcessTriple(), cpu, ""));
-  Isa isa{cpu, {}, false};
+  Isa isa;
+  isa.cpu = cpu;
   for (const llvm::SubtargetFeatureKV& feature : info->getEnabledProcessorFeatures())
     if (is_requirement(feature.Key)) isa.features.push_back(feature.Key);
   std::sort(isa.features.begin(), isa.features.end());
   llvm::Triple triple(llvm::sys::getProcessTriple());
-  isa.native_f16 =
-      triple.isAArch64() || std::binary_search(isa.features.begin(), isa.features.end(), "f16c");
+  auto has = [&](const char* feature) {
+    return std::binary_search(isa.features.begin(), isa.features.end(), feature);
+  };
+  isa.native_f16 = triple.isAArch64() || has("f16c");
+  isa.cheap_masks = has("avx512bw") && has("avx512vl");
   return isa;
 }
 

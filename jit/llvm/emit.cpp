@@ -13,10 +13,10 @@ std::string phase_symbol(const std::string& kernel_name, size_t phase) {
 }
 
 std::unique_ptr<llvm::Module> emit_module(const Kernel& kernel, llvm::LLVMContext& context,
-                                          bool native_f16) {
+                                          const Isa& isa) {
   auto module = std::make_unique<llvm::Module>(kernel.name, context);
   for (size_t phase = 0; phase < kernel.phases.size(); ++phase)
-    Emitter(kernel, *module, native_f16).emit_phase(phase);
+    Emitter(kernel, *module, isa).emit_phase(phase);
   return module;
 }
 
@@ -43,11 +43,11 @@ Expr local_size(const Kernel& kernel) {
   return local_offset(kernel, static_cast<BufferId>(kernel.buffers.size()));
 }
 
-Emitter::Emitter(const Kernel& kernel, llvm::Module& module, bool native_f16)
+Emitter::Emitter(const Kernel& kernel, llvm::Module& module, const Isa& isa)
     : kernel_(kernel),
       module_(module),
       b_(module.getContext()),
-      native_f16_(native_f16),
+      isa_(isa),
       next_variable_(kernel.next_variable) {
   values_.resize(kernel.value_types.size());
   registers_.resize(kernel.buffers.size());

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "jit/kernel/kir.h"
+#include "jit/llvm/codegen.h"
 
 namespace llvm {
 class LLVMContext;
@@ -20,8 +21,8 @@ inline constexpr int kEmitterVersion = 1;
 //   void f(void** buffers, int64_t* sizes, int64_t begin, int64_t end, void* local, ErrorRecord*)
 std::string phase_symbol(const std::string& kernel_name, size_t phase);
 
-// One function a phase. native_f16: the target converts between f16 and f32 itself.
+// One function a phase, for the instruction set.
 std::unique_ptr<llvm::Module> emit_module(const kernel::Kernel& kernel, llvm::LLVMContext& context,
-                                          bool native_f16);
+                                          const Isa& isa);
 
 }  // namespace plait::native

@@ -75,7 +75,7 @@ llvm::Value* Emitter::widen_half(DType from, llvm::Value* a) {
   llvm::Type* real = with_lanes_of(a, b_.getFloatTy());
   if (from == DType::bf16)
     return b_.CreateBitCast(b_.CreateShl(b_.CreateZExt(a, integer), 16), real);
-  if (native_f16_) return b_.CreateFPExt(bitcast(a, b_.getHalfTy()), real);
+  if (isa_.native_f16) return b_.CreateFPExt(bitcast(a, b_.getHalfTy()), real);
   // Move exponent and fraction into place and scale the exponent by a product, which is exact and
   // normalises; infinity and NaN get all exponent bits.
   auto word = [&](uint32_t bits) { return llvm::ConstantInt::get(integer, bits); };
@@ -128,7 +128,7 @@ llvm::Value* Emitter::narrow_to_bf16(llvm::Value* a) {
 }
 
 llvm::Value* Emitter::narrow_to_f16(llvm::Value* a) {
-  if (native_f16_)
+  if (isa_.native_f16)
     return bitcast(b_.CreateFPTrunc(a, with_lanes_of(a, b_.getHalfTy())), b_.getInt16Ty());
   llvm::Type* integer = with_lanes_of(a, b_.getInt32Ty());
   auto word = [&](uint32_t bits) { return llvm::ConstantInt::get(integer, bits); };

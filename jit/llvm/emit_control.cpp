@@ -201,15 +201,68 @@ llvm::Value* Emitter::any_active() {
   return b_.CreateOrReduce(any);
 }
 
+llvm::Value* Emitter::all_active() {
+  llvm::Value* all = masks_[0];
+  for (size_t i = 1; i < masks_.size(); ++i) all = b_.CreateAnd(all, masks_[i]);
+  return b_.CreateAndReduce(all);
+}
+
+bool Emitter::has_access(const Block& body) const {
+  bool has = false;
+  kernel::for_each_instruction(body, [&](const Instruction& in) {
+    if (in.op != Op::load && in.op != Op::store) return;
+    has |= kernel_.buffers[in.buffer].scope != BufferScope::registers;
+  });
+  return has;
+}
+
 void Emitter::emit_masked(const Parts& conditions, const Block& body) {
   Parts outer = masks_;
   masks_ = conditions;
   for (size_t i = 0; i < outer.size(); ++i) masks_[i] = b_.CreateAnd(outer[i], masks_[i]);
+  if (outer.empty() && !isa_.cheap_masks && has_access(body))
+    emit_versions(body);
+  else
+    emit_active(body);
+  masks_ = outer;
+}
+
+void Emitter::emit_active(const Block& body) {
   if (needs_active_lane(body))
     emit_branch(any_active(), body);
   else
     emit_block(body);
-  masks_ = outer;
+}
+
+// Where masked accesses are slow, mostly all lanes run: that case gets code without masks.
+void Emitter::emit_versions(const Block& body) {
+  Rows stored = stored_registers(body);
+  Parts masks = masks_;
+  llvm::BasicBlock* all = new_block("all_lanes");
+  llvm::BasicBlock* some = new_block("some_lanes");
+  llvm::BasicBlock* after = new_block("after");
+  llvm::Instruction* before = b_.CreateCondBr(all_active(), all, some);
+  auto arm = [&](llvm::BasicBlock* block, const Parts& active) {
+    frames_.emplace_back().before = before;
+    put_rows(stored);
+    masks_ = active;
+    b_.SetInsertPoint(block);
+    if (active.empty())
+      emit_block(body);
+    else
+      emit_active(body);
+    b_.CreateBr(after);
+    frames_.pop_back();
+    return current_rows(stored);
+  };
+  Rows with_all = arm(all, {});
+  llvm::BasicBlock* last_all = b_.GetInsertBlock();
+  some->moveAfter(last_all);
+  Rows with_some = arm(some, masks);
+  llvm::BasicBlock* last_some = b_.GetInsertBlock();
+  after->moveAfter(last_some);
+  b_.SetInsertPoint(after);
+  put_rows(merge_rows(with_all, last_all, with_some, last_some));
 }
 
 void Emitter::emit_bind(const Instruction& bind) {

@@ -16,6 +16,7 @@
 
 #include "core/error.h"
 #include "jit/kernel/kir.h"
+#include "jit/llvm/codegen.h"
 
 namespace plait::native {
 
@@ -44,8 +45,7 @@ struct Value {
 
 class Emitter {
  public:
-  // native_f16: the target converts between f16 and f32 itself.
-  Emitter(const Kernel& kernel, llvm::Module& module, bool native_f16);
+  Emitter(const Kernel& kernel, llvm::Module& module, const Isa& isa);
   void emit_phase(size_t phase);
 
  private:
@@ -215,7 +215,11 @@ class Emitter {
   void emit_when(const Instruction& when);
   void emit_branch(llvm::Value* condition, const Block& body);
   void emit_masked(const Parts& conditions, const Block& body);
+  void emit_versions(const Block& body);
+  void emit_active(const Block& body);
+  bool has_access(const Block& body) const;
   llvm::Value* any_active();
+  llvm::Value* all_active();
   void emit_bind(const Instruction& bind);
   void emit_report(const Instruction& report);
   void emit_record(const Instruction& report, llvm::Value* lanes);
@@ -225,7 +229,7 @@ class Emitter {
   const Kernel& kernel_;
   llvm::Module& module_;
   llvm::IRBuilder<> b_;
-  bool native_f16_;
+  const Isa& isa_;
   llvm::Function* function_ = nullptr;
   std::vector<Value> values_;                         // by ValueId
   std::vector<std::vector<llvm::Value*>> registers_;  // by BufferId: rows of row_lanes()

@@ -35,7 +35,7 @@ std::vector<std::string> symbols_of(const std::string& kernel_name, size_t phase
 
 std::unique_ptr<llvm::Module> checked_module(const Kernel& kernel, llvm::LLVMContext& context,
                                              const Isa& isa) {
-  auto module = emit_module(kernel, context, isa.native_f16);
+  auto module = emit_module(kernel, context, isa);
   std::string problem;
   llvm::raw_string_ostream out(problem);
   PLAIT_INTERNAL_CHECK(!llvm::verifyModule(*module, &out), "{}: {}", kernel.name, problem);

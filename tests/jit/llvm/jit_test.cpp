@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/log.h"
+#include "core/target.h"
 #include "jit/backend.h"
 #include "jit/kernel/builder.h"
 #include "jit/llvm/codegen.h"
@@ -98,6 +99,14 @@ std::string read(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+TEST_CASE("schedules and code agree on the instruction set") {
+  const std::string& cpu = native::host_isa().cpu;
+  CHECK(native::host_has(native::host_isa().features));
+  if (cpu == "x86-64-v4") CHECK(host_target().vector_bytes == 64);
+  if (cpu == "x86-64-v3") CHECK(host_target().vector_bytes == 32);
+  if (cpu == "x86-64-v2") CHECK(host_target().vector_bytes == 16);
+}
 
 TEST_CASE("sources of a native kernel") {
   auto compiled = make_llvm_backend("x86-64-v3")->compile(adder());
