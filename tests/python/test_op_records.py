@@ -6,6 +6,9 @@ import pytest
 import op_samples
 from plait import _core
 
+if not hasattr(_core, "op_records"):
+    pytest.skip("this build's module has no ops", allow_module_level=True)
+
 RECORDS = {record["name"]: record for record in _core.op_records()}
 CASES = [(name, sample) for name, record in RECORDS.items() for sample in record["samples"]]
 
