@@ -92,8 +92,8 @@ std::shared_ptr<Graph> copy_for_compile(const std::vector<Tensor>& outputs) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     rooted.add_output(std::to_string(i), detail::value_in(rooted, outputs[i]));
   }
-  return std::make_shared<Graph>(rewrite_graph(
-      rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));
+  return std::make_shared<Graph>(
+      rewrite_graph(rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));
 }
 
 }  // namespace

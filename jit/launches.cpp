@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/log.h"
 
 namespace plait {
 namespace {
@@ -65,12 +66,11 @@ std::string content_name(const std::string& text) {
 
 }  // namespace
 
-LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan,
-                         const Target& target) {
+LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, const Target& target) {
   LaunchList list;
-  std::unordered_map<std::string, size_t> kernels;     // by text
-  std::unordered_map<Value, size_t> written_by;        // launch that stores a value
-  std::unordered_map<size_t, size_t> last_of_kernel;   // the latest launch of a kernel
+  std::unordered_map<std::string, size_t> kernels;    // by text
+  std::unordered_map<Value, size_t> written_by;       // launch that stores a value
+  std::unordered_map<size_t, size_t> last_of_kernel;  // the latest launch of a kernel
   for (const fusion::Group& group : plan.groups) {
     lower::LoweredGroup lowered = lower::lower_group(graph, plan, group, target);
     lowered.kernel.name = "kernel";
@@ -78,12 +78,16 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan,
     auto [entry, is_new] = kernels.emplace(std::move(text), list.kernels.size());
     if (is_new) {
       lowered.kernel.name = content_name(entry->first);
+      PLAIT_LOG(trace, "lowered\n{}", entry->first);
       kernel::verify(lowered.kernel);
       list.kernels.push_back(lowered.kernel);
     }
     const size_t kernel = entry->second;
-    Segment segment{std::move(lowered.buffers), std::move(lowered.sizes),
-                    std::move(lowered.axis_owners), {}, {}};
+    Segment segment{std::move(lowered.buffers),
+                    std::move(lowered.sizes),
+                    std::move(lowered.axis_owners),
+                    {},
+                    {}};
     name_segment(graph, group, segment);
 
     // It may run with an earlier launch of its kernel if all it reads is complete before that.

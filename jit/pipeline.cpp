@@ -24,8 +24,7 @@ Graph run_graph_passes(Graph graph, const std::function<void(const char*, const 
   for (const GraphPass& pass : kPasses) {
     const auto start = std::chrono::steady_clock::now();
     Graph next = pass.run(graph);
-    const std::chrono::duration<double, std::milli> took =
-        std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     PLAIT_LOG(debug, "{}: {} nodes to {} in {:.2f} ms", pass.name, graph.size(), next.size(),
               took.count());
     verify(next);

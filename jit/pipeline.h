@@ -17,7 +17,8 @@ struct GraphPass {
 
 std::span<const GraphPass> graph_passes();
 
-// Runs them in order. `after`, if given, sees each pass's name and result where it changed something.
+// Runs them in order. `after`, if given, sees each pass's name and result where it changed
+// something.
 Graph run_graph_passes(Graph graph,
                        const std::function<void(const char*, const Graph&)>& after = {});
 

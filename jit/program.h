@@ -17,7 +17,7 @@ enum class Stage : uint8_t { kernel_ir, llvm, assembly };
 class KernelInfo {
  public:
   virtual ~KernelInfo() = default;
-  virtual const std::string& name() const = 0;    // content and scope
+  virtual const std::string& name() const = 0;  // content and scope
   virtual std::vector<std::string> scopes() const = 0;
   virtual std::string print(Stage stage) const = 0;
 };

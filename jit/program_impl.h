@@ -77,9 +77,9 @@ class Program::Impl {
   std::mutex mutex_;
   std::optional<Bound> bound_;
   // Of the run in progress.
-  std::vector<Array> outputs_;                    // kept: used again when the caller let go of them
-  std::vector<Array> targets_;                    // by assign: the new values
-  std::vector<Array> spare_;                      // by assign: what a target may use next time
+  std::vector<Array> outputs_;  // kept: used again when the caller let go of them
+  std::vector<Array> targets_;  // by assign: the new values
+  std::vector<Array> spare_;    // by assign: what a target may use next time
   std::vector<std::vector<std::vector<void*>>> pointers_;  // launch, segment, buffer
   std::vector<std::shared_ptr<Buffer>> slot_values_;       // read by this run
   std::vector<ErrorRecord> errors_;                        // by segment of the launch in progress

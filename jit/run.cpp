@@ -17,11 +17,7 @@ constexpr double kPiece = 10000;
 
 int64_t number(Expr e, const SymbolValues& symbols) {
   return evaluate(
-      e,
-      [](uint32_t id) -> int64_t {
-        PLAIT_UNREACHABLE("variable {} in a size", id);
-      },
-      symbols);
+      e, [](uint32_t id) -> int64_t { PLAIT_UNREACHABLE("variable {} in a size", id); }, symbols);
 }
 
 std::vector<int64_t> numbers(const Shape& shape, const SymbolValues& symbols) {
@@ -72,10 +68,10 @@ std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs
 
 void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) const {
   for (const auto& [name, array] : inputs) {
-    PLAIT_CHECK(std::find(storage_.inputs.begin(), storage_.inputs.end(), name) !=
-                    storage_.inputs.end(),
-                "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
-                to_string(array.type()), fmt::join(storage_.inputs, ", "));
+    PLAIT_CHECK(
+        std::find(storage_.inputs.begin(), storage_.inputs.end(), name) != storage_.inputs.end(),
+        "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
+        to_string(array.type()), fmt::join(storage_.inputs, ", "));
   }
 }
 
@@ -86,28 +82,22 @@ const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Arra
   bound_.reset();
   Bound bound;
   bound.symbols = std::move(symbols);
-  std::vector<Lifetime> lifetimes;
-  for (size_t i = 0; i < storage_.arena_bytes.size(); ++i) {
-    const LaunchRange range = storage_.arena_lifetimes[i];
-    lifetimes.push_back({static_cast<size_t>(number(storage_.arena_bytes[i], bound.symbols)),
-                         range.first, range.last});
-  }
-  bound.memory = plan_memory(lifetimes);
-  bound.arena = Buffer::allocate(bound.memory.bytes);
+  std::vector<std::vector<SymbolValues>> arguments;  // launch, segment: the kernel's symbols
   for (const Launch& launch : list_.launches) {
     const kernel::Kernel& kernel = list_.kernels[launch.kernel];
+    arguments.emplace_back();
     bound.sizes.emplace_back();
     bound.iterations.emplace_back();
     for (const Segment& segment : launch.segments) {
-      SymbolValues arguments;
+      SymbolValues& here = arguments.back().emplace_back();
       std::vector<int64_t> sizes;
       for (size_t i = 0; i < segment.sizes.size(); ++i) {
         sizes.push_back(number(segment.sizes[i], bound.symbols));
-        arguments[kernel.symbols[i]] = sizes.back();
+        here[kernel.symbols[i]] = sizes.back();
       }
       std::vector<int64_t> iterations;
       for (const kernel::Phase& phase : kernel.phases) {
-        iterations.push_back(number(phase.extent, arguments));
+        iterations.push_back(number(phase.extent, here));
       }
       bound.local_bytes =
           std::max(bound.local_bytes, compiled_[launch.kernel]->local_bytes(sizes.data()));
@@ -115,6 +105,13 @@ const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Arra
       bound.iterations.back().push_back(std::move(iterations));
     }
   }
+  std::vector<Lifetime> lifetimes;
+  for (const ArenaItem& item : storage_.arena) {
+    const SymbolValues& sizes = item.segment ? arguments[item.first][*item.segment] : bound.symbols;
+    lifetimes.push_back({static_cast<size_t>(number(item.bytes, sizes)), item.first, item.last});
+  }
+  bound.memory = plan_memory(lifetimes);
+  bound.arena = Buffer::allocate(bound.memory.bytes);
   for (const Output& output : graph_.outputs()) {
     bound.output_shapes.push_back(numbers(graph_.type(output.value).shape, bound.symbols));
   }
@@ -126,8 +123,8 @@ const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Arra
 void Program::Impl::prepare_targets(const Bound& bound) {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     Array& output = outputs_[i];
-    const bool reusable = output.buffer && output.buffer.use_count() == 1 &&
-                          output.shape == bound.output_shapes[i];
+    const bool reusable =
+        output.buffer && output.buffer.use_count() == 1 && output.shape == bound.output_shapes[i];
     if (reusable) continue;
     output = Array::empty(graph_.type(graph_.outputs()[i].value).dtype, bound.output_shapes[i]);
   }
@@ -248,10 +245,10 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
     position[k] = rest % extent;
     rest /= extent;
   }
-  const int64_t extent = number(node.op == MetaOp::scatter
-                                    ? node.type.shape[site.axis]
-                                    : graph_.type(node.operands[0]).shape[site.axis],
-                                bound_->symbols);
+  const int64_t extent =
+      number(node.op == MetaOp::scatter ? node.type.shape[site.axis]
+                                        : graph_.type(node.operands[0]).shape[site.axis],
+             bound_->symbols);
   throw UserError(
       fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position [{}]. "
                   "hint: indices lie in [0, {}); no slot has been written",
@@ -260,8 +257,8 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
 
 void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {
   for (const FinalCopy& copy : storage_.copies) {
-    const Array& to = copy.to.place == Place::output ? outputs_[copy.to.index]
-                                                     : targets_[copy.to.index];
+    const Array& to =
+        copy.to.place == Place::output ? outputs_[copy.to.index] : targets_[copy.to.index];
     if (to.bytes() == 0) continue;
     std::memcpy(to.buffer->data(), address(storage_.values[copy.from], inputs), to.bytes());
   }

@@ -102,25 +102,47 @@ bool Facts::proves_nonnegative(Expr e) const {
   if (holds_by_ranges(e)) return true;
   int budget = kMaxSteps;
   try {
-    return prove(simplify(e, ranges_), with_quotients(e), 0, budget);
+    if (prove(simplify(e, ranges_), with_quotients(e), 0, budget)) return true;
+    const Expr rest = without_nonnegative_quotients(e);
+    return !(rest == e) && proves_nonnegative(rest);
   } catch (const InternalError&) {
     return false;  // numbers left 64 bits on the way
   }
 }
 
+// e less its terms `c * floor_div(a, d)` with c > 0, d > 0 and a >= 0.
+Expr Facts::without_nonnegative_quotients(Expr e) const {
+  Expr rest = e;
+  for (Expr term : terms_of(e)) {
+    const Product product = split_term(term);
+    if (product.coefficient <= 0 || product.factors.size() != 1) continue;
+    const Expr quotient = product.factors[0];
+    if (quotient.kind() != ExprKind::floor_div) continue;
+    const bool nonnegative =
+        holds_by_ranges(quotient.operands()[1] - 1) && proves_nonnegative(quotient.operands()[0]);
+    if (nonnegative) rest = rest - term;
+  }
+  return rest;
+}
+
 bool Facts::holds_by_ranges(Expr e) const { return prove_less(-1, e, ranges_) == true; }
 
-// a <= a + fact gives floor_div(a, d) <= floor_div(a + fact, d), for each quotient in the goal.
+// a - fact <= a <= a + fact, and so the quotients by d > 0, for each quotient in the goal.
 std::vector<Expr> Facts::with_quotients(Expr goal) const {
-  std::vector<Expr> all = facts_;
+  std::vector<Expr> all;
   std::vector<Expr> quotients;
   collect_quotients(goal, quotients);
   for (Expr quotient : quotients) {
     const Expr a = quotient.operands()[0];
     const Expr d = quotient.operands()[1];
     if (!holds_by_ranges(d - 1)) continue;
-    for (Expr fact : facts_) all.push_back(floor_div(fact + a, d) - quotient);
+    for (Expr fact : facts_) {
+      all.push_back(floor_div(a + fact, d) - quotient);
+      all.push_back(quotient - floor_div(a - fact, d));
+    }
   }
+  // The conditions themselves are tried before what follows from them.
+  all.insert(all.end(), facts_.begin(), facts_.end());
   return all;
 }
 

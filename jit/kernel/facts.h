@@ -41,6 +41,7 @@ class Facts {
   bool holds_by_ranges(Expr e) const;  // e >= 0, without the conditions
   size_t age(Expr monomial) const;
   std::vector<Expr> with_quotients(Expr goal) const;
+  Expr without_nonnegative_quotients(Expr e) const;
 
   std::vector<Expr> facts_;
   std::vector<uint32_t> variables_;  // in order of definition

@@ -50,6 +50,8 @@ class ScatterLowering {
     const bool direct = node_.attributes.replace || sum == node_.type.dtype;
     destination_ = direct ? values_.buffer_of(value_, true)
                           : values_.workspace(sum, element_count(node_.type.shape));
+    // Updates read what they add to.
+    if (direct && !node_.attributes.replace) values_.buffer_of(value_, false);
     each_element(values_, node_.type.shape, [&](Expr index) {
       const Tuple tuple = digits(values_, index, node_.type.shape);
       const ValueId old = values_.at(node_.operands[0], tuple);
@@ -138,7 +140,7 @@ class ScatterLowering {
 
   void update() {
     const Values::Target target = values_.scatter_target(value_, tuple_);
-    auto write = [&] {
+    target.when_inside([&] {
       const Expr address = values_.simplified(linear_index(node_.type.shape, target.tuple));
       const ValueId value = values_.at(node_.operands[1], tuple_);
       const DType dtype = builder_.kernel().buffers[destination_].dtype;
@@ -147,12 +149,7 @@ class ScatterLowering {
         after = reducer_.combine({builder_.load(destination_, address)}, {after})[0];
       }
       builder_.store(destination_, address, after);
-    };
-    if (target.inside) {
-      values_.when(*target.inside, write);
-    } else {
-      write();
-    }
+    });
   }
 
   const Graph& graph_;

@@ -34,16 +34,18 @@ Tuple Values::simplified(const Tuple& tuple) const {
 void Values::push_scope(Expr variable, Expr extent) {
   scopes_.emplace_back();
   variable_block_[variable.id()] = scopes_.size() - 1;
-  ranges_.set(variable.id(), extent);
+  facts_.add_variable(variable.id(), extent);
 }
 
 void Values::pop_scope() { scopes_.pop_back(); }
 
 void Values::phase(Expr extent, double cost, const std::function<void(Expr)>& body) {
   builder_.phase(extent, [&](Expr variable) {
+    const kernel::Facts::Mark mark = facts_.mark();
     push_scope(variable, extent);
     body(variable);
     pop_scope();
+    facts_.release(mark);
   });
   builder_.kernel().phases.back().cost = cost;
 }
@@ -52,6 +54,7 @@ void Values::loop(LoopKind kind, Expr extent, const std::function<void(Expr)>& b
   extent = simplified(extent);
   if (extent.is_constant(0)) return;
   builder_.loop(kind, extent, [&](Expr variable) {
+    const kernel::Facts::Mark mark = facts_.mark();
     push_scope(variable, extent);
     if (kind == LoopKind::vector) {
       vector_variable_ = variable;
@@ -60,26 +63,38 @@ void Values::loop(LoopKind kind, Expr extent, const std::function<void(Expr)>& b
     body(variable);
     if (kind == LoopKind::vector) vector_extent_ = 0;
     pop_scope();
+    facts_.release(mark);
   });
 }
 
 void Values::when(ValueId condition, const std::function<void()>& body) {
+  guarded_scope(condition, {}, body);
+}
+
+void Values::guarded_scope(ValueId condition, const std::vector<std::pair<Expr, Expr>>& in_range,
+                           const std::function<void()>& body) {
   builder_.when(condition, [&] {
+    const kernel::Facts::Mark mark = facts_.mark();
+    for (const auto& [e, extent] : in_range) {
+      facts_.add_nonnegative(e);
+      facts_.add_less(e, extent);
+    }
     scopes_.emplace_back();
     const size_t outer = std::exchange(guard_block_, scopes_.size() - 1);
     body();
     guard_block_ = outer;
     pop_scope();
+    facts_.release(mark);
   });
 }
 
 void Values::when_less(Expr e, Expr limit, const std::function<void()>& body) {
-  const std::optional<bool> proof = prove_less(e, limit, ranges_);
-  if (proof == true) return body();
-  if (proof == false) return;
+  if (facts_.proves_nonnegative(limit - e - 1)) return body();
+  if (prove_less(e, limit, ranges()) == false) return;
   const ValueId condition =
       builder_.binary(Op::lt, builder_.index(simplified(e)), builder_.index(simplified(limit)));
-  when(condition, body);
+  // Indices are never negative: limit - 1 - e >= 0 is all that is new.
+  guarded_scope(condition, {{e, limit}}, body);
 }
 
 void Values::set_computed_here(const std::vector<fusion::Member>& members) {
@@ -293,18 +308,12 @@ Values::Emitted Values::elementwise(const Node& node, const Tuple& tuple) {
 
 // ---- guarded values
 
-bool Values::proven_in_range(Expr e, Expr extent) const {
-  const Interval interval = bounds(e, ranges_);
-  return interval.lo && *interval.lo >= 0 && prove_less(e, extent, ranges_) == true;
-}
-
 Values::Emitted Values::condition_in_range(Expr e, Expr extent) {
   const Emitted index = index_value(e);
   const Emitted limit = index_value(extent);
   const Emitted zero = index_value(0);
-  const bool below = prove_less(e, extent, ranges_) == true;
-  const Interval interval = bounds(e, ranges_);
-  const bool above = interval.lo && *interval.lo >= 0;
+  const bool below = facts_.proves_nonnegative(extent - e - 1);
+  const bool above = facts_.proves_nonnegative(e);
   return place({index, limit, zero}, [&] {
     if (above) return builder_.binary(Op::lt, index.id, limit.id);
     const ValueId lower = builder_.binary(Op::le, zero.id, index.id);
@@ -314,16 +323,15 @@ Values::Emitted Values::condition_in_range(Expr e, Expr extent) {
 }
 
 // The value of the case whose condition holds, `otherwise` where none does. Cases are exclusive.
-Values::Emitted Values::guarded(
-    DType dtype, Scalar otherwise,
-    const std::vector<std::pair<Emitted, std::function<Emitted()>>>& cases) {
+Values::Emitted Values::guarded(DType dtype, Scalar otherwise, const std::vector<Case>& cases) {
   const bool vector = vector_extent_ > 0;
   const BufferId slot = registers(dtype, vector ? vector_extent_ : 1,
                                   vector ? static_cast<uint32_t>(vector_extent_) : 1);
   const Expr index = vector ? vector_variable_ : Expr();
   builder_.store(slot, index, builder_.constant(otherwise.cast(dtype)));
-  for (const auto& [condition, value] : cases) {
-    when(condition.id, [&] { builder_.store(slot, index, value().id); });
+  for (const Case& one : cases) {
+    guarded_scope(one.condition.id, one.in_range,
+                  [&] { builder_.store(slot, index, one.value().id); });
   }
   const size_t block = builder_.depth() - 1;
   return {builder_.load(slot, index), block};
@@ -374,20 +382,20 @@ Values::Emitted Values::both(std::optional<Emitted> a, Emitted b) {
 
 Expr Values::bind(ValueId value, Expr extent) {
   const Expr bound = builder_.bind(value, extent);
-  ranges_.set(bound.id(), extent);
+  facts_.add_variable(bound.id(), extent);
   variable_block_[bound.id()] = builder_.depth() - 1;
   return bound;
 }
 
-std::optional<Values::Emitted> Values::bind_tuple(Value mapped, Tuple& at, const Shape& shape,
-                                                  Expr position) {
+Values::Guard Values::bind_tuple(Value mapped, Tuple& at, const Shape& shape, Expr position) {
   const bool reports = graph_.node(mapped).attributes.out_of_range == OutOfRange::error;
-  std::optional<Emitted> inside;
+  Guard guard;
   for (size_t axis = 0; axis < at.size(); ++axis) {
     if (!contains_element(at[axis])) {
       at[axis] = simplified(at[axis]);
-      if (!proven_in_range(at[axis], shape[axis])) {
-        inside = both(inside, condition_in_range(at[axis], shape[axis]));
+      if (!facts_.proves_in_range(at[axis], shape[axis])) {
+        guard.condition = both(guard.condition, condition_in_range(at[axis], shape[axis]));
+        guard.in_range.emplace_back(at[axis], shape[axis]);
       }
       continue;
     }
@@ -404,49 +412,52 @@ std::optional<Values::Emitted> Values::bind_tuple(Value mapped, Tuple& at, const
       const auto site = static_cast<uint32_t>(result_.kernel.sites.size() - 1);
       builder_.report(builder_.unary(Op::bit_not, good.id), index.id, site, position);
     }
-    inside = both(inside, good);
+    guard.condition = both(guard.condition, good);
     const Emitted safe =
         place({good, index, zero}, [&] { return builder_.select(good.id, index.id, zero.id); });
     at[axis] = bind(safe.id, shape[axis]);
   }
-  return inside;
+  return guard;
 }
 
 Values::Emitted Values::reindex(Value v, const Tuple& tuple) {
   const Node& node = graph_.node(v);
   Tuple at = fusion::operand_tuple(graph_, node, tuple, 0);
-  const std::optional<Emitted> inside = bind_tuple(
-      v, at, graph_.type(node.operands[0]).shape, simplified(linear_index(node.type.shape, tuple)));
-  if (!inside) return emit(node.operands[0], at);
+  const Guard guard = bind_tuple(v, at, graph_.type(node.operands[0]).shape,
+                                 simplified(linear_index(node.type.shape, tuple)));
+  if (!guard.condition) return emit(node.operands[0], at);
   return guarded(node.type.dtype, node.attributes.fill,
-                 {{*inside, [&] { return emit(node.operands[0], at); }}});
+                 {{*guard.condition, guard.in_range, [&] { return emit(node.operands[0], at); }}});
 }
 
 Values::Target Values::scatter_target(Value v, const Tuple& update) {
   const Node& node = graph_.node(v);
   Target target;
   target.tuple = fusion::mapped_tuple(node, update, 2);
-  const std::optional<Emitted> inside =
+  const Guard guard =
       bind_tuple(v, target.tuple, node.type.shape,
                  simplified(linear_index(graph_.type(node.operands[1]).shape, update)));
-  if (inside) target.inside = inside->id;
+  target.when_inside = [this, guard](const std::function<void()>& body) {
+    if (!guard.condition) return body();
+    guarded_scope(guard.condition->id, guard.in_range, body);
+  };
   return target;
 }
 
 Values::Emitted Values::concat(Value v, const Tuple& tuple) {
   const Node& node = graph_.node(v);
   const int64_t axis = node.attributes.axes[0];
-  std::vector<std::pair<Emitted, std::function<Emitted()>>> cases;
+  std::vector<Case> cases;
   for (size_t i = 0; i < node.operands.size(); ++i) {
     const Tuple at = simplified(fusion::operand_tuple(graph_, node, tuple, i));
     const Expr extent = graph_.type(node.operands[i]).shape[axis];
-    if (proven_in_range(at[axis], extent)) return emit(node.operands[i], at);
-    if (prove_less(at[axis], 0, ranges_) == true ||
-        prove_less(at[axis], extent, ranges_) == false) {
+    if (facts_.proves_in_range(at[axis], extent)) return emit(node.operands[i], at);
+    if (facts_.proves_nonnegative(-1 - at[axis]) || facts_.proves_nonnegative(at[axis] - extent)) {
       continue;
     }
-    cases.emplace_back(condition_in_range(at[axis], extent),
-                       [this, part = node.operands[i], at] { return emit(part, at); });
+    cases.push_back({condition_in_range(at[axis], extent),
+                     {{at[axis], extent}},
+                     [this, part = node.operands[i], at] { return emit(part, at); }});
   }
   return guarded(node.type.dtype, Scalar(node.type.dtype, 0), cases);
 }

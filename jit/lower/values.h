@@ -11,6 +11,7 @@
 
 #include "core/index/simplify.h"
 #include "jit/kernel/builder.h"
+#include "jit/kernel/facts.h"
 #include "jit/lower/lower.h"
 #include "passes/fusion/instance.h"
 
@@ -27,8 +28,8 @@ class Values {
          LoweredGroup& result);
 
   kernel::Builder& builder() { return builder_; }
-  const Ranges& ranges() const { return ranges_; }
-  Expr simplified(Expr e) const { return simplify(e, ranges_); }
+  const Ranges& ranges() const { return facts_.ranges(); }
+  Expr simplified(Expr e) const { return simplify(e, ranges()); }
   Tuple simplified(const Tuple& tuple) const;
 
   // Structure: as Builder's, but variables are known here.
@@ -51,11 +52,11 @@ class Values {
   void undefine_buffers() { in_buffer_.clear(); }
   void store(Value v, const Tuple& tuple, ValueId id);
 
-  // Where an update of scatter `v` goes, and the condition (absent: always) that it is in range.
-  // Reports bad indices where the scatter says so.
+  // Where an update of scatter `v` goes, and the scope in which it is in range. Reports bad indices
+  // where the scatter says so.
   struct Target {
     Tuple tuple;
-    std::optional<ValueId> inside;
+    std::function<void(const std::function<void()>&)> when_inside;
   };
   Target scatter_target(Value v, const Tuple& update);
   // An integer that is known to lie in [0, extent) becomes an index, in the current block.
@@ -97,14 +98,25 @@ class Values {
   Emitted data_index(Expr e);
   Emitted condition_in_range(Expr e, Expr extent);
   Emitted both(std::optional<Emitted> a, Emitted b);
-  // Makes `at`, the index tuple of a mapped tensor of `shape`, safe to use; the condition that it
-  // was in range, if that is not certain. `position` is for error texts.
-  std::optional<Emitted> bind_tuple(Value mapped, Tuple& at, const Shape& shape, Expr position);
-  Emitted guarded(DType dtype, Scalar otherwise,
-                  const std::vector<std::pair<Emitted, std::function<Emitted()>>>& cases);
+  // Makes `at`, the index tuple of a mapped tensor of `shape`, safe to use, given the condition
+  // that it was in range, if that is not certain. `position` is for error texts.
+  struct Guard {
+    std::optional<Emitted> condition;
+    std::vector<std::pair<Expr, Expr>> in_range;
+  };
+  Guard bind_tuple(Value mapped, Tuple& at, const Shape& shape, Expr position);
+  // A condition, what it says of index expressions (each with its extent), and the value there.
+  struct Case {
+    Emitted condition;
+    std::vector<std::pair<Expr, Expr>> in_range;
+    std::function<Emitted()> value;
+  };
+  Emitted guarded(DType dtype, Scalar otherwise, const std::vector<Case>& cases);
   Emitted place(std::initializer_list<Emitted> operands, const std::function<ValueId()>& make);
   size_t block_of(Expr e) const;
-  bool proven_in_range(Expr e, Expr extent) const;
+  // `body` where the condition holds, which says that e is in [0, extent).
+  void guarded_scope(ValueId condition, const std::vector<std::pair<Expr, Expr>>& in_range,
+                     const std::function<void()>& body);
   void push_scope(Expr variable, Expr extent);
   void pop_scope();
 
@@ -112,7 +124,7 @@ class Values {
   const fusion::FusionPlan& plan_;
   kernel::Builder& builder_;
   LoweredGroup& result_;
-  Ranges ranges_;
+  kernel::Facts facts_;  // what holds at the insertion point
   std::unordered_map<uint32_t, size_t> variable_block_;
   std::vector<Scope> scopes_;  // one per open block
   size_t guard_block_ = 0;     // loads may not move out of a guard

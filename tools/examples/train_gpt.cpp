@@ -144,9 +144,8 @@ int train(Run& run, HeldOut& held_out) {
   const auto start = std::chrono::steady_clock::now();
   Program program = compile_training(run);
   const std::chrono::duration<double> compile_time = std::chrono::steady_clock::now() - start;
-  fmt::print("compiled {} kernels, {} launches a step, {:.1f} MB of memory, in {:.2f} s\n",
-             program.kernels().size(), program.launches(),
-             static_cast<double>(program.peak_bytes()) / 1e6, compile_time.count());
+  fmt::print("compiled {} kernels, {} launches a step, in {:.2f} s\n", program.kernels().size(),
+             program.launches(), compile_time.count());
   std::fflush(stdout);
 
   std::ofstream losses = open_losses(run.losses(), run.step());

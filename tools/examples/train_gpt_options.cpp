@@ -1,5 +1,7 @@
 #include "tools/examples/train_gpt_options.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 
 #include "core/nearest.h"
@@ -24,6 +26,16 @@ std::string unknown_option_text(const CLI::App* app, const CLI::Error& error) {
   return text;
 }
 
+// CLI11's own range checks print the largest double in full.
+CLI::Validator at_least(double least) {
+  const auto check = [least](const std::string& text) -> std::string {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= least) return "";
+    return fmt::format("must be a number of at least {}; got {}", least, text);
+  };
+  return {check, fmt::format(">= {}", least), "at_least"};
+}
+
 }  // namespace
 
 ParsedOptions parse_options(int argc, char** argv) {
@@ -31,8 +43,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   TrainOptions& o = parsed.options;
   CLI::App app("Trains a byte-level GPT on a text and prints a sample.", "train_gpt");
   app.option_defaults()->always_capture_default();
-  const CLI::Range positive(int64_t{1}, int64_t{1} << 40);
-  const CLI::Range natural(int64_t{0}, int64_t{1} << 40);
+  const CLI::Validator positive = at_least(1), natural = at_least(0);
   const CLI::Range share(0.0, 1.0);
 
   app.add_option("--text", o.text, "The text to learn, a file of bytes; its last tenth is held out")
@@ -47,13 +58,13 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--context", o.model.context, "Bytes a prediction sees")->check(positive);
   app.add_option("--batch", o.batch, "Windows in a step")->check(positive);
   app.add_option("--steps", o.steps, "Training steps")->check(natural);
-  app.add_option("--lr", o.lr, "Learning rate after the warm-up")->check(CLI::NonNegativeNumber);
+  app.add_option("--lr", o.lr, "Learning rate after the warm-up")->check(natural);
   app.add_option("--warmup", o.warmup, "Steps of rising learning rate")->check(natural);
   app.add_option("--final-lr", o.final_lr, "Learning rate at the end, as a part of --lr")
       ->check(share);
-  app.add_option("--weight-decay", o.weight_decay, "Of tensors with two axes")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--clip", o.clip, "Largest norm of the gradients")->check(CLI::PositiveNumber);
+  app.add_option("--weight-decay", o.weight_decay, "Of tensors with two axes")->check(natural);
+  app.add_option("--clip", o.clip, "Larger gradient norms are scaled down to this one")
+      ->check(natural);
   app.add_option("--seed", o.seed, "Of initial values, batches and samples");
 
   app.add_option("--checkpoint-every", o.checkpoint_every, "Steps between checkpoints")
@@ -64,7 +75,7 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->check(positive);
   app.add_option("--sample", o.sample, "Bytes of the sample printed at the end")->check(natural);
   app.add_option("--temperature", o.temperature, "Of the sample; 0: always the likeliest byte")
-      ->check(CLI::NonNegativeNumber);
+      ->check(natural);
   app.add_option("--top-k", o.top_k, "The sample draws among the k likeliest bytes; 0: all")
       ->check(natural);
   app.add_option("--prompt", o.prompt, "What the sample begins with")->default_str("a line break");
@@ -74,7 +85,7 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->check(CLI::ExistingDirectory);
   app.add_option("--threads", Options::global().threads,
                  "Threads that run kernels; 0: all that this process may use. Never changes a bit")
-      ->check(CLI::Range(int64_t{0}, int64_t{1024}));
+      ->check(CLI::Range(0, 1024));
   app.failure_message(unknown_option_text);
   try {
     app.parse(argc, argv);

@@ -139,10 +139,10 @@ int main(int argc, char** argv) {
   app.add_option("--data", settings.data, "Folder of the gzipped IDX files")
       ->check(CLI::ExistingDirectory);
   app.add_option("--epochs", settings.epochs, "Passes over the training images")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--batch", settings.batch, "Images in a step")->check(CLI::Range(1, 60000));
-  app.add_option("--width", settings.width, "Of the hidden layers")->check(CLI::PositiveNumber);
-  app.add_option("--lr", settings.lr, "Learning rate at the start")->check(CLI::NonNegativeNumber);
+  app.add_option("--width", settings.width, "Of the hidden layers")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--lr", settings.lr, "Learning rate at the start")->check(CLI::Range(0.0, 10.0));
   app.add_option("--seed", settings.seed, "Of initial values and the order of images");
   CLI11_PARSE(app, argc, argv);
   try {
