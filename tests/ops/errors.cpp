@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/options.h"
 #include "ops/random.h"
 #include "tests/ops/evaluate_tensor.h"
 #include "tests/support/error_text.h"
@@ -32,6 +33,19 @@ TEST_CASE("errors of every op: undefined tensors, dims, shapes that do not broad
       {"[add] shapes do not broadcast; got a: f32[2, 3], b: f32[4, 3]; axis 0: 2 != 4", "hint: "});
   check_error([] { unsqueeze(f32({2}), 3); }, {"[unsqueeze] dim out of range; got dim 3"});
   check_error([] { max_dim(f32({2}), 1); }, {"[max] dim out of range"});
+}
+
+TEST_CASE("under strict_broadcast an elementwise op refuses what it would stretch (B05)") {
+  Options::global().strict_broadcast = true;
+  const char* text = "shapes must be equal under strict_broadcast; got a: f32[4, 1], b: f32[4]";
+  check_error([] { f32({4, 1}) - f32({4}); },
+              {"[sub] ", text, "hint: write the stretch as expand"});
+  check_error([] { where(flags({4, 1}), f32({4}), f32({4})); }, {"[where] shapes must be equal"});
+  CHECK_NOTHROW(f32({4, 1}) - f32({}) + 1.0);
+  CHECK_NOTHROW(layer_norm(softmax(f32({4, 3}), 1), {3}, f32({3})));
+  CHECK_NOTHROW(linear(f32({4, 3}), f32({2, 3}), f32({2})));
+  Options::global().strict_broadcast = false;
+  CHECK_NOTHROW(f32({4, 1}) - f32({4}));
 }
 
 TEST_CASE("errors of elementwise ops") {
