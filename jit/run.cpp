@@ -82,28 +82,22 @@ const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Arra
   bound_.reset();
   Bound bound;
   bound.symbols = std::move(symbols);
-  std::vector<Lifetime> lifetimes;
-  for (size_t i = 0; i < storage_.arena_bytes.size(); ++i) {
-    const LaunchRange range = storage_.arena_lifetimes[i];
-    lifetimes.push_back({static_cast<size_t>(number(storage_.arena_bytes[i], bound.symbols)),
-                         range.first, range.last});
-  }
-  bound.memory = plan_memory(lifetimes);
-  bound.arena = Buffer::allocate(bound.memory.bytes);
+  std::vector<std::vector<SymbolValues>> arguments;  // launch, segment: the kernel's symbols
   for (const Launch& launch : list_.launches) {
     const kernel::Kernel& kernel = list_.kernels[launch.kernel];
+    arguments.emplace_back();
     bound.sizes.emplace_back();
     bound.iterations.emplace_back();
     for (const Segment& segment : launch.segments) {
-      SymbolValues arguments;
+      SymbolValues& here = arguments.back().emplace_back();
       std::vector<int64_t> sizes;
       for (size_t i = 0; i < segment.sizes.size(); ++i) {
         sizes.push_back(number(segment.sizes[i], bound.symbols));
-        arguments[kernel.symbols[i]] = sizes.back();
+        here[kernel.symbols[i]] = sizes.back();
       }
       std::vector<int64_t> iterations;
       for (const kernel::Phase& phase : kernel.phases) {
-        iterations.push_back(number(phase.extent, arguments));
+        iterations.push_back(number(phase.extent, here));
       }
       bound.local_bytes =
           std::max(bound.local_bytes, compiled_[launch.kernel]->local_bytes(sizes.data()));
@@ -111,6 +105,13 @@ const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Arra
       bound.iterations.back().push_back(std::move(iterations));
     }
   }
+  std::vector<Lifetime> lifetimes;
+  for (const ArenaItem& item : storage_.arena) {
+    const SymbolValues& sizes = item.segment ? arguments[item.first][*item.segment] : bound.symbols;
+    lifetimes.push_back({static_cast<size_t>(number(item.bytes, sizes)), item.first, item.last});
+  }
+  bound.memory = plan_memory(lifetimes);
+  bound.arena = Buffer::allocate(bound.memory.bytes);
   for (const Output& output : graph_.outputs()) {
     bound.output_shapes.push_back(numbers(graph_.type(output.value).shape, bound.symbols));
   }

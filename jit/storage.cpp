@@ -87,39 +87,41 @@ class StoragePlanner {
     for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
       const kernel::Kernel& kernel = list_.kernels[list_.launches[launch].kernel];
       result_.launches.emplace_back();
-      for (const Segment& segment : list_.launches[launch].segments) {
+      const std::vector<Segment>& segments = list_.launches[launch].segments;
+      for (size_t s = 0; s < segments.size(); ++s) {
         std::vector<Location> buffers;
-        for (size_t i = 0; i < segment.buffers.size(); ++i) {
+        for (size_t i = 0; i < segments[s].buffers.size(); ++i) {
           const bool writes = kernel.buffers[i].access != kernel::Access::read;
-          buffers.push_back(place_buffer(segment.buffers[i], launch, writes));
+          buffers.push_back(place_buffer(segments[s].buffers[i], launch, s, writes));
         }
         result_.launches.back().push_back(std::move(buffers));
       }
     }
     if (!keep_all_) return;
-    for (LaunchRange& range : result_.arena_lifetimes) {
-      range = {0, std::max<size_t>(list_.launches.size(), 1)};
+    for (ArenaItem& item : result_.arena) {
+      item.first = item.segment ? item.first : 0;
+      item.last = list_.launches.size();
     }
   }
 
-  Location place_buffer(const lower::Binding& binding, size_t launch, bool writes) {
-    if (binding.value == kNoValue) return new_in_arena(binding.bytes, launch);
+  Location place_buffer(const lower::Binding& binding, size_t launch, size_t segment, bool writes) {
+    if (binding.value == kNoValue) return new_in_arena({binding.bytes, launch, launch, segment});
     const Value v = binding.value;
     Location& location = result_.values[v];
     if (location.place == Place::none) {
       PLAIT_INTERNAL_CHECK(writes, "%{} is read before it is written", v);
       const auto size = static_cast<int64_t>(dtype_size(graph_.type(v).dtype));
-      location = new_in_arena(element_count(graph_.type(v).shape) * size, launch);
+      const Expr bytes = element_count(graph_.type(v).shape) * size;
+      location = new_in_arena({bytes, launch, launch, std::nullopt});
     } else if (location.place == Place::arena) {
-      result_.arena_lifetimes[location.index].last = launch;
+      result_.arena[location.index].last = launch;
     }
     return location;
   }
 
-  Location new_in_arena(Expr bytes, size_t launch) {
-    result_.arena_bytes.push_back(bytes);
-    result_.arena_lifetimes.push_back({launch, launch});
-    return {Place::arena, result_.arena_bytes.size() - 1};
+  Location new_in_arena(ArenaItem item) {
+    result_.arena.push_back(item);
+    return {Place::arena, result_.arena.size() - 1};
   }
 
   bool reports(const Launch& launch) const { return !list_.kernels[launch.kernel].sites.empty(); }

@@ -16,7 +16,7 @@ enum class Place : uint8_t {
   input,     // index: of the program's inputs
   slot,      // index: of the program's slots, the value at entry
   constant,  // index: of the constants
-  arena,     // index: of the arena's lifetimes
+  arena,     // index: of the arena's items
   output,    // index: of the outputs
   assigned,  // index: of the assigns, the slot's new value
 };
@@ -38,8 +38,11 @@ struct FinalCopy {
   Location to;  // output or assigned
 };
 
-struct LaunchRange {
-  size_t first, last;  // inclusive
+// Memory in the arena: its size, and the launches (inclusive) between which it is in use.
+struct ArenaItem {
+  Expr bytes;  // over graph symbols, or over the kernel's arguments for a workspace
+  size_t first, last;
+  std::optional<size_t> segment;  // workspace: the segment of launch `first` it belongs to
 };
 
 struct Storage {
@@ -51,9 +54,7 @@ struct Storage {
   std::vector<Array> constants;
   std::vector<AssignState> assigns;
   std::vector<FinalCopy> copies;
-  // What lies in the arena: bytes over symbols, and lifetimes.
-  std::vector<Expr> arena_bytes;
-  std::vector<LaunchRange> arena_lifetimes;
+  std::vector<ArenaItem> arena;
   // Launches from this one on cannot meet a bad index any more.
   size_t first_safe_launch = 0;
 };

@@ -101,7 +101,7 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   const int64_t axis = detail::normalize_axis(dim, input);
   const Tensor x = cast_first(input, dtype);
   if (empty_axis(x, axis)) return x;
-  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), axis);
+  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), {axis});
   return detail::cast_to(div(terms.exponentials, terms.total), x.dtype());
 }
 
@@ -110,7 +110,7 @@ Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype)
   const int64_t axis = detail::normalize_axis(dim, input);
   const Tensor x = cast_first(input, dtype);
   if (empty_axis(x, axis)) return x;
-  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), axis);
+  const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), {axis});
   return detail::cast_to(sub(terms.shifted, log(terms.total)), x.dtype());
 }
 
@@ -191,7 +191,7 @@ std::vector<OpRecord> activation_ops() {
           .composition = compose<&softmax>,
           .oracle = R"(
 with np.errstate(all='ignore'):
-    m = np.max(input, axis=dim, keepdims=True, initial=-np.inf)
+    m = np.max(1.0 * input, axis=dim, keepdims=True, initial=-np.inf)
     e = np.exp(input - np.where(m == -np.inf, 0, m))
     s = e.sum(axis=dim, keepdims=True)
     return e / np.where(s == 0, 1, s)
@@ -208,7 +208,7 @@ with np.errstate(all='ignore'):
           .composition = compose<&log_softmax>,
           .oracle = R"(
 with np.errstate(all='ignore'):
-    m = np.max(input, axis=dim, keepdims=True, initial=-np.inf)
+    m = np.max(1.0 * input, axis=dim, keepdims=True, initial=-np.inf)
     x = input - np.where(m == -np.inf, 0, m)
     s = np.exp(x).sum(axis=dim, keepdims=True)
     return x - np.log(np.where(s == 0, 1, s))

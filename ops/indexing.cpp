@@ -311,7 +311,7 @@ std::vector<OpRecord> indexing_ops() {
                  "result[i][j] = input[index[i][j]][j] for dim 0. A run fails for an index outside "
                  "the dim.",
           .composition = compose<&gather>,
-          .oracle = "np.take_along_axis(input[tuple(builtins.slice(None if d == dim % input.ndim "
+          .oracle = "np.take_along_axis(input[tuple(slice(None if d == dim % input.ndim "
                     "else n) for d, n in enumerate(index.shape))], index, dim)",
           .samples = {"(randn(3, 5), 1, randint(0, 5, 3, 2))",
                       "(randn(3, 5), 0, randint(0, 3, 2, 4))", "(randn(4), 0, array([1, 1, 0]))",
@@ -342,7 +342,7 @@ std::vector<OpRecord> indexing_ops() {
                  "position outside.",
           .composition = compose<&index>,
           .oracle = "input[tuple(indices[list(dims).index(d)] if d in list(dims) else "
-                    "builtins.slice(None) for d in range(input.ndim))]",
+                    "slice(None) for d in range(input.ndim))]",
           .samples = {"(randn(3, 5), [0], [array([2, 0, -1])])",
                       "(randn(3, 5, 4), [1, 2], [randint(0, 5, 2, 1), randint(0, 4, 3)])",
                       "(randn(3, 5, 4), [0, 2], [randint(0, 3, 2, 1), randint(0, 4, 3)])",
@@ -359,7 +359,7 @@ std::vector<OpRecord> indexing_ops() {
           .composition = compose<&index_put>,
           .oracle = R"(
 out = np.array(input)
-key = tuple(indices[list(dims).index(d)] if d in list(dims) else builtins.slice(None)
+key = tuple(indices[list(dims).index(d)] if d in list(dims) else slice(None)
             for d in range(input.ndim))
 if accumulate:
     np.add.at(out, key, values)

@@ -156,7 +156,7 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const std::optio
   }
   check_targets(input, target, axis);
   const Tensor x = detail::wide(input);
-  const detail::SoftmaxTerms terms = detail::softmax_terms(x, axis);
+  const detail::SoftmaxTerms terms = detail::softmax_terms(x, {axis});
   const Targets targets = targets_of(detail::tensor_in(x.graph(), target), ignore_index);
   // log s - (x[t] - shift): its gradient is softmax less a one in each row, without a logged row.
   const Tensor log_total = squeeze(log(terms.total), axis);
@@ -262,7 +262,7 @@ Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& redu
 std::vector<OpRecord> loss_ops() {
   return {
       {
-          .signature = "cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int "
+          .signature = "cross_entropy(Tensor input, Tensor target, Tensor? weight=None, *, int "
                        "ignore_index=-100, str reduction='mean', float label_smoothing=0.0) -> "
                        "Tensor",
           .doc = "-log softmax(input)[target] along the class dim: dim 1 of (N, C, …), or dim 0 of "
@@ -302,7 +302,7 @@ return {'none': loss, 'sum': loss.sum(), 'mean': mean}[reduction]
                       "(full((2, 7), 0.0), array([1, 6]))"},
       },
       {
-          .signature = "nll_loss(Tensor input, Tensor target, Tensor? weight=None, int "
+          .signature = "nll_loss(Tensor input, Tensor target, Tensor? weight=None, *, int "
                        "ignore_index=-100, str reduction='mean') -> Tensor",
           .doc = "-input[target] along the class dim of log probabilities; otherwise as "
                  "`cross_entropy`.",
@@ -320,26 +320,26 @@ return {'none': loss, 'sum': loss.sum(), 'mean': loss.sum() / np.where(keep, w[s
                       "(randn(4, 5), randint(0, 5, 4), reduction='none')"},
       },
       {
-          .signature = "mse_loss(Tensor input, Tensor target, str reduction='mean') -> Tensor",
+          .signature = "mse_loss(Tensor input, Tensor target, *, str reduction='mean') -> Tensor",
           .doc = "(input - target)^2. UserError if the shapes differ: nothing broadcasts.",
           .composition = compose<&mse_loss>,
           .oracle = "{'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction]((input - "
                     "target) ** 2)",
-          .samples = {"(randn(3, 5), randn(3, 5))", "(randn(7), randn(7), 'sum')",
-                      "(randn(7), randn(7), 'none')", "(randn(), randn())"},
+          .samples = {"(randn(3, 5), randn(3, 5))", "(randn(7), randn(7), reduction='sum')",
+                      "(randn(7), randn(7), reduction='none')", "(randn(), randn())"},
       },
       {
-          .signature = "l1_loss(Tensor input, Tensor target, str reduction='mean') -> Tensor",
+          .signature = "l1_loss(Tensor input, Tensor target, *, str reduction='mean') -> Tensor",
           .doc = "|input - target|. UserError if the shapes differ: nothing broadcasts.",
           .composition = compose<&l1_loss>,
           .oracle =
               "{'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](np.abs(input - "
               "target))",
-          .samples = {"(randn(3, 5), randn(3, 5))", "(randn(7), randn(7), 'sum')",
-                      "(randn(7), randn(7), 'none')"},
+          .samples = {"(randn(3, 5), randn(3, 5))", "(randn(7), randn(7), reduction='sum')",
+                      "(randn(7), randn(7), reduction='none')"},
       },
       {
-          .signature = "smooth_l1_loss(Tensor input, Tensor target, str reduction='mean', float "
+          .signature = "smooth_l1_loss(Tensor input, Tensor target, *, str reduction='mean', float "
                        "beta=1.0) -> Tensor",
           .doc = "d^2 / (2 beta) for d = |input - target| below beta, else d - beta / 2 (Girshick, "
                  "2015). UserError if the shapes differ.",
@@ -349,12 +349,13 @@ d = np.abs(input - target)
 loss = np.where(d < beta, d**2 / (2 * beta) if beta else d, d - beta / 2)
 return {'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](loss)
 )",
-          .samples = {"(randn(3, 5) * 2, randn(3, 5))", "(randn(7), randn(7), 'sum', 0.5)",
+          .samples = {"(randn(3, 5) * 2, randn(3, 5))",
+                      "(randn(7), randn(7), reduction='sum', beta=0.5)",
                       "(randn(7), randn(7), beta=0.0)"},
       },
       {
           .signature = "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? "
-                       "weight=None, str reduction='mean', Tensor? pos_weight=None) -> Tensor",
+                       "weight=None, *, str reduction='mean', Tensor? pos_weight=None) -> Tensor",
           .doc = "-t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow; `pos_weight` "
                  "multiplies the first term, `weight` the loss. UserError if the shapes of input "
                  "and target differ.",
@@ -364,12 +365,13 @@ w, p = (1 if a is None else a for a in (weight, pos_weight))
 loss = w * (p * target * np.logaddexp(0, -input) + (1 - target) * np.logaddexp(0, input))
 return {'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](loss)
 )",
-          .samples = {"(randn(3, 5), rand(3, 5))", "(randn(7) * 100, rand(7), reduction='none')",
-                      "(randn(3, 5), rand(3, 5), rand(5), 'sum', rand(5) + 1.0)",
-                      "(full((3,), 0.0), full((3,), 1.0))"},
+          .samples =
+              {"(randn(3, 5), rand(3, 5))", "(randn(7) * 100, rand(7), reduction='none')",
+               "(randn(3, 5), rand(3, 5), rand(5), reduction='sum', pos_weight=rand(5) + 1.0)",
+               "(full((3,), 0.0), full((3,), 1.0))"},
       },
       {
-          .signature = "kl_div(Tensor input, Tensor target, str reduction='mean', bool "
+          .signature = "kl_div(Tensor input, Tensor target, *, str reduction='mean', bool "
                        "log_target=False) -> Tensor",
           .doc = "target * (log target - input), input being log probabilities; 0 where target is "
                  "0. 'batchmean' divides the sum by the first size.",
@@ -380,9 +382,10 @@ if reduction == 'batchmean':
     return loss.sum() / len(loss)
 return {'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](loss)
 )",
-          .samples = {"(randn(3, 5), rand(3, 5))", "(randn(3, 5), rand(3, 5), 'batchmean')",
-                      "(randn(3, 5), randn(3, 5), 'sum', True)",
-                      "(randn(3), array([0.0, 0.5, 0.5]), 'none')"},
+          .samples = {"(randn(3, 5), rand(3, 5))",
+                      "(randn(3, 5), rand(3, 5), reduction='batchmean')",
+                      "(randn(3, 5), randn(3, 5), reduction='sum', log_target=True)",
+                      "(randn(3), array([0.0, 0.5, 0.5]), reduction='none')"},
       },
   };
 }

@@ -371,8 +371,8 @@ return input.reshape(*input.shape[:a], int(np.prod(input.shape[a:b + 1])), *inpu
           .doc = "input[start:end:step] along `dim`, with Python's rules: negative positions count "
                  "from the end, positions outside are moved to it. step >= 1.",
           .composition = compose<&slice>,
-          .oracle = "input[(builtins.slice(None),) * (dim % input.ndim) + "
-                    "(builtins.slice(start, end, step),)]",
+          .oracle = "input[(slice(None),) * (dim % input.ndim) + "
+                    "(slice(start, end, step),)]",
           .samples = {"(randn(7, 3), 0, 1, 5)", "(randn(7, 3), 0, 1, 6, 2)",
                       "(randn(3, 7), -1, -3)", "(randn(7), 0, 5, 2)", "(randn(7), 0, -100, 100)",
                       "(randn(3, 8), 1, None, -1, 3)", "(randn(5),)"},

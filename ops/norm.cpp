@@ -211,7 +211,7 @@ return y * (1 if weight is None else weight) + (0 if bias is None else bias)
 )",
           .samples = {"(randn(3, 5), [5], randn(5), randn(5))", "(randn(2, 3, 5), [5])",
                       "(randn(2, 3, 5), [3, 5], randn(3, 5), randn(3, 5))",
-                      "(full((2, 7), 3.0), [7])", "(randn(3, 7) + 1000.0, [7])",
+                      "(full((2, 7), 3.0), [7])", "(randn(3, 7) + 100.0, [7])",
                       "(randn(0, 5), [5], randn(5))", "(randn(3, 1), [1])",
                       "(randn(2, 783), [783], randn(783), randn(783), 0.001)"},
       },
@@ -225,8 +225,7 @@ return y * (1 if weight is None else weight) + (0 if bias is None else bias)
           .composition = compose<&rms_norm>,
           .oracle = R"(
 dims = tuple(range(-len(normalized_shape), 0))
-e = 2.0**-23 if eps is None else eps
-y = input / np.sqrt((input**2).mean(dims, keepdims=True) + e)
+y = input / np.sqrt((input**2).mean(dims, keepdims=True) + (eps or 0))
 return y * (1 if weight is None else weight)
 )",
           .samples = {"(randn(3, 5), [5], randn(5))", "(randn(2, 3, 5), [3, 5])",
@@ -235,7 +234,7 @@ return y * (1 if weight is None else weight)
       {
           .signature =
               "batch_norm(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? "
-              "weight=None, Tensor? bias=None, bool training=False, float eps=1e-05) -> "
+              "weight=None, Tensor? bias=None, bool training=False, *, float eps=1e-05) -> "
               "Tensor",
           .doc = "(x - mean) / sqrt(var + eps) * weight + bias per channel (axis 1) of (batch, "
                  "channels, …): statistics of the batch when training, else the running ones "

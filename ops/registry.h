@@ -10,7 +10,9 @@ namespace plait {
 std::vector<OpRecord> activation_ops();
 std::vector<OpRecord> arithmetic_ops();
 std::vector<OpRecord> attention_ops();
+std::vector<OpRecord> conv_ops();
 std::vector<OpRecord> creation_ops();
+std::vector<OpRecord> einsum_ops();
 std::vector<OpRecord> elementwise_ops();
 std::vector<OpRecord> indexing_ops();
 std::vector<OpRecord> joining_ops();
@@ -19,6 +21,7 @@ std::vector<OpRecord> logical_ops();
 std::vector<OpRecord> loss_ops();
 std::vector<OpRecord> movement_ops();
 std::vector<OpRecord> norm_ops();
+std::vector<OpRecord> pooling_ops();
 std::vector<OpRecord> random_ops();
 std::vector<OpRecord> reduction_ops();
 std::vector<OpRecord> sorting_ops();

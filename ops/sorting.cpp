@@ -61,19 +61,21 @@ Tensor logcumsumexp(const Tensor& input, int64_t dim) {
   return detail::cast_to(x, detail::float_dtype(input));
 }
 
-std::tuple<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending) {
+std::tuple<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending,
+                                bool /*stable*/) {
   OpScope op("sort");
   const int64_t axis = detail::normalize_axis(dim, input);
   const Tensor order = order_along(input, axis, descending);
   return {permuted(input, axis, order), order};
 }
 
-Tensor argsort(const Tensor& input, int64_t dim, bool descending) {
+Tensor argsort(const Tensor& input, int64_t dim, bool descending, bool /*stable*/) {
   OpScope op("argsort");
   return order_along(input, detail::normalize_axis(dim, input), descending);
 }
 
-std::tuple<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool largest) {
+std::tuple<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool largest,
+                                bool /*sorted*/) {
   OpScope op("topk");
   const int64_t axis = detail::normalize_axis(dim, input);
   PLAIT_CHECK(k >= 0 && prove_less(input.shape()[axis], k, {}) != true, op_name(),
@@ -113,9 +115,10 @@ std::vector<OpRecord> sorting_ops() {
                       "(array([0.0, 1000.0, -1000.0]), 0)", "(randn(0), 0)", "(randn(1), 0)"},
       },
       {
-          .signature = "sort(Tensor input, int dim=-1, bool descending=False) -> (Tensor, Tensor)",
-          .doc = "The elements in order along `dim` and their i64 positions before. Stable; NaN "
-                 "comes last.",
+          .signature = "sort(Tensor input, int dim=-1, bool descending=False, bool stable=False) "
+                       "-> (Tensor, Tensor)",
+          .doc = "The elements in order along `dim` and their i64 positions before. Always stable; "
+                 "NaN comes last.",
           .composition = compose<&sort>,
           .oracle = R"(
 key = np.where(np.isnan(input), np.inf, -input) if descending else input
@@ -126,8 +129,9 @@ return np.take_along_axis(input, order, dim), order
                       "(randint(0, 3, 50),)", "(array([0.0, -0.0, 0.0]),)", "(randn(0, 3), 0)"},
       },
       {
-          .signature = "argsort(Tensor input, int dim=-1, bool descending=False) -> Tensor",
-          .doc = "The i64 positions that put `dim` in order. Stable; NaN comes last.",
+          .signature = "argsort(Tensor input, int dim=-1, bool descending=False, bool "
+                       "stable=False) -> Tensor",
+          .doc = "The i64 positions that put `dim` in order. Always stable; NaN comes last.",
           .composition = compose<&argsort>,
           .oracle =
               "np.argsort(np.where(np.isnan(input), np.inf, -input) if descending else input, "
@@ -137,9 +141,10 @@ return np.take_along_axis(input, order, dim), order
           .differentiable = false,
       },
       {
-          .signature = "topk(Tensor input, int k, int dim=-1, bool largest=True) -> (Tensor, "
+          .signature = "topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) "
+                       "-> (Tensor, "
                        "Tensor)",
-          .doc = "The k largest (or smallest) elements along `dim` in order, and their i64 "
+          .doc = "The k largest (or smallest) elements along `dim`, always in order, and their i64 "
                  "positions; the first of equal ones. NaN comes last.",
           .composition = compose<&topk>,
           .oracle = R"(

@@ -76,7 +76,8 @@ class IntList {
   std::vector<int64_t> values_;
 };
 
-// Dims of a reduction or a squeeze; an empty list stands for all of them.
+// An optional list of integers: dims of a reduction or a squeeze, where none stands for all of
+// them, or a stride that follows the kernel.
 class Dims {
  public:
   Dims() = default;

@@ -160,18 +160,18 @@ Value scalar_like(Graph& g, Value x, double value) {
   return broadcast_scalar(g, constant(g, Scalar(type.dtype, value)), type.shape);
 }
 
-Value broadcast_scalar(Graph& g, Value scalar, const Shape& shape) {
+Value broadcast_scalar(Graph& g, Value scalar, Shape shape) {
   if (shape.empty()) return scalar;
-  return broadcast(g, scalar, shape, {});
+  return broadcast(g, scalar, std::move(shape), {});
 }
 
-Value restore_axes(Graph& g, Value x, const Shape& shape, std::span<const int64_t> axes) {
+Value restore_axes(Graph& g, Value x, Shape shape, std::span<const int64_t> axes) {
   std::vector<int64_t> kept;
   for (int64_t i = 0; i < static_cast<int64_t>(shape.size()); ++i) {
     if (std::find(axes.begin(), axes.end(), i) == axes.end()) kept.push_back(i);
   }
   if (kept.size() == shape.size()) return x;
-  return broadcast(g, x, shape, std::move(kept));
+  return broadcast(g, x, std::move(shape), std::move(kept));
 }
 
 Value transpose(Graph& g, Value x, std::span<const int64_t> permutation) {

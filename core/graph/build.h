@@ -32,12 +32,13 @@ Value scan(Graph& g, ReduceOp op, Value x, int64_t axis, bool reverse = false);
 Value sort(Graph& g, Value x, int64_t axis, bool descending = false);
 Value assign(Graph& g, std::shared_ptr<Slot> slot, Value x);
 
-// Shorthands that rules use all the time.
+// Shorthands that rules use all the time. Shapes are taken by value: a reference into the graph
+// would not survive its growth.
 Value scalar_like(Graph& g, Value x,
                   double value);  // a constant of x's dtype, broadcast to x's shape
-Value broadcast_scalar(Graph& g, Value scalar, const Shape& shape);
+Value broadcast_scalar(Graph& g, Value scalar, Shape shape);
 // Undoes a reduce over `axes`: x gets those axes back, of `shape`'s extents.
-Value restore_axes(Graph& g, Value x, const Shape& shape, std::span<const int64_t> axes);
+Value restore_axes(Graph& g, Value x, Shape shape, std::span<const int64_t> axes);
 Value transpose(Graph& g, Value x, std::span<const int64_t> permutation);
 
 }  // namespace plait::meta

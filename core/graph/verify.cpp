@@ -45,6 +45,16 @@ void check_attributes(Value v, const Node& node) {
                        name_of(op));
 }
 
+// A broken rule is no mistake of the user's here.
+Type type_by_rule(Value v, const Node& node, std::span<const Type> operands,
+                  std::vector<SizeGuard>& guards) {
+  try {
+    return infer(node.op, operands, node.attributes, node.type, guards);
+  } catch (const UserError& error) {
+    PLAIT_UNREACHABLE("%{}: {}", v, error.what());
+  }
+}
+
 }  // namespace
 
 void verify(const Graph& graph) {
@@ -60,7 +70,7 @@ void verify(const Graph& graph) {
     }
     check_attributes(v, node);
     guards.clear();
-    const Type type = infer(node.op, operands, node.attributes, node.type, guards);
+    const Type type = type_by_rule(v, node, operands, guards);
     PLAIT_INTERNAL_CHECK(type == node.type, "%{}: {} has type {}, but the rule gives {}", v,
                          name_of(node.op), to_string(node.type), to_string(type));
   }

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "core/rules/accumulator.h"
 #include "core/rules/evaluator.h"
 
 namespace plait {

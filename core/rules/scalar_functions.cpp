@@ -1,9 +1,7 @@
 #include "core/rules/scalar_functions.h"
 
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "core/error.h"
 
@@ -247,16 +245,6 @@ bool is_comparison(BinaryOp op) {
   return op == BinaryOp::eq || op == BinaryOp::ne || op == BinaryOp::lt || op == BinaryOp::le;
 }
 
-int64_t smallest(DType dtype) {
-  if (!is_signed(dtype)) return 0;
-  return std::numeric_limits<int64_t>::min() >> (64 - bit_width_of(dtype));
-}
-int64_t largest(DType dtype) {
-  if (dtype == DType::boolean) return 1;
-  const int bits = bit_width_of(dtype) - is_signed(dtype);
-  return bits == 64 ? -1 : static_cast<int64_t>((uint64_t{1} << bits) - 1);
-}
-
 }  // namespace
 
 Number load_number(DType dtype, const std::byte* elements, int64_t position) {
@@ -409,94 +397,6 @@ Number apply_fma(DType dtype, Number a, Number b, Number c) {
   const float result =
       std::fma(static_cast<float>(a.f), static_cast<float>(b.f), static_cast<float>(c.f));
   return real(round_to(dtype, result));
-}
-
-Accumulator::Accumulator(ReduceOp op, DType dtype) : op_(op), dtype_(dtype) {
-  switch (op) {
-    case ReduceOp::sum:
-    case ReduceOp::any:
-      break;
-    case ReduceOp::prod:
-    case ReduceOp::all:
-      real_ = 1;
-      integer_ = 1;
-      break;
-    case ReduceOp::max:
-    case ReduceOp::argmax:
-      real_ = -std::numeric_limits<long double>::infinity();
-      if (!is_float(dtype)) integer_ = smallest(dtype);
-      break;
-    case ReduceOp::min:
-    case ReduceOp::argmin:
-      real_ = std::numeric_limits<long double>::infinity();
-      if (!is_float(dtype)) integer_ = largest(dtype);
-      break;
-  }
-}
-
-// Whether x replaces the best so far; the first NaN stays.
-bool Accumulator::better(Number x) const {
-  if (empty_) return true;
-  const bool largest_wins = op_ == ReduceOp::max || op_ == ReduceOp::argmax;
-  if (!is_float(dtype_)) {
-    return largest_wins ? less(dtype_, integer_, x.i) : less(dtype_, x.i, integer_);
-  }
-  if (std::isnan(real_)) return false;
-  if (std::isnan(x.f)) return true;
-  const long double value = x.f;
-  return largest_wins ? value > real_ : value < real_;
-}
-
-void Accumulator::add(Number x) {
-  const bool floating = is_float(dtype_);
-  switch (op_) {
-    case ReduceOp::sum:
-    case ReduceOp::prod: {
-      const bool product = op_ == ReduceOp::prod;
-      if (!floating) {
-        integer_ = product ? wrapping_mul(integer_, x.i) : wrapping_add(integer_, x.i);
-      } else if (empty_) {
-        real_ = x.f;  // so that the sum of one -0.0 is -0.0
-      } else if (dtype_ == DType::f64) {
-        real_ = product ? real_ * x.f : real_ + x.f;
-      } else {
-        const double total = static_cast<double>(real_);
-        real_ = product ? total * x.f : total + x.f;
-      }
-      break;
-    }
-    case ReduceOp::max:
-    case ReduceOp::min:
-      if (floating) {
-        const double best = static_cast<double>(real_);
-        real_ = op_ == ReduceOp::max ? real_maximum(best, x.f) : real_minimum(best, x.f);
-      } else if (better(x)) {
-        integer_ = x.i;
-      }
-      break;
-    case ReduceOp::argmax:
-    case ReduceOp::argmin:
-      if (better(x)) {
-        if (floating) real_ = x.f;
-        if (!floating) integer_ = x.i;
-        position_ = seen_;
-      }
-      break;
-    case ReduceOp::any:
-      integer_ = integer_ || x.i;
-      break;
-    case ReduceOp::all:
-      integer_ = integer_ && x.i;
-      break;
-  }
-  empty_ = false;
-  ++seen_;
-}
-
-Number Accumulator::result() const {
-  if (op_ == ReduceOp::argmax || op_ == ReduceOp::argmin) return integer(position_);
-  if (is_float(dtype_)) return real(round_to(dtype_, static_cast<double>(real_)));
-  return integer(wrap_to(dtype_, integer_));
 }
 
 }  // namespace plait

@@ -1,4 +1,4 @@
-// The scalar functions of the elementwise and reducing meta-operators, on one element: the
+// The scalar functions of the elementwise meta-operators, on one element: the
 // reference that the evaluator and constant folding share. They follow scalar_ops.def, use the
 // functions of <cmath> in double, and round once to the dtype.
 #pragma once
@@ -30,25 +30,5 @@ Number number_of(Scalar scalar, DType dtype);
 Number apply(UnaryOp op, DType dtype, Number x);
 Number apply(BinaryOp op, DType dtype, Number a, Number b);
 Number apply_fma(DType dtype, Number a, Number b, Number c);
-
-// The running value of a reduction of elements of one dtype: long double for f64, double for the
-// other floats, so that it is rounded once, by `result`.
-class Accumulator {
- public:
-  Accumulator(ReduceOp op, DType dtype);  // starts at the identity
-  void add(Number x);
-  Number result() const;  // for argmax and argmin the position, from 0
-
- private:
-  bool better(Number x) const;
-
-  ReduceOp op_;
-  DType dtype_;
-  bool empty_ = true;
-  long double real_ = 0;
-  int64_t integer_ = 0;
-  int64_t seen_ = 0;
-  int64_t position_ = 0;
-};
 
 }  // namespace plait

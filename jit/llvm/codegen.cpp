@@ -14,6 +14,8 @@
 #include <llvm/TargetParser/Host.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 
 #include "core/error.h"
 
@@ -39,12 +41,17 @@ const llvm::Target& native_target() {
   return *target;
 }
 
-std::unique_ptr<llvm::TargetMachine> make_target_machine(const Isa& isa) {
+// Making one takes a tenth of the time of a small kernel.
+llvm::TargetMachine& target_machine(const Isa& isa) {
+  static thread_local std::map<std::string, std::unique_ptr<llvm::TargetMachine>> machines;
+  std::unique_ptr<llvm::TargetMachine>& machine = machines[isa.cpu];
+  if (machine) return *machine;
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return std::unique_ptr<llvm::TargetMachine>(native_target().createTargetMachine(
+  machine.reset(native_target().createTargetMachine(
       llvm::sys::getProcessTriple(), isa.cpu, "", options, llvm::Reloc::PIC_,
       llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+  return *machine;
 }
 
 const llvm::StringMap<bool>& host_features() {
@@ -56,13 +63,13 @@ const llvm::StringMap<bool>& host_features() {
 bool is_requirement(llvm::StringRef feature) { return host_features().contains(feature); }
 
 std::string run_codegen(llvm::Module& module, const Isa& isa, llvm::CodeGenFileType type) {
-  auto machine = make_target_machine(isa);
-  module.setTargetTriple(machine->getTargetTriple().str());
-  module.setDataLayout(machine->createDataLayout());
+  llvm::TargetMachine& machine = target_machine(isa);
+  module.setTargetTriple(machine.getTargetTriple().str());
+  module.setDataLayout(machine.createDataLayout());
   llvm::SmallString<0> bytes;
   llvm::raw_svector_ostream out(bytes);
   llvm::legacy::PassManager passes;
-  bool failed = machine->addPassesToEmitFile(passes, out, nullptr, type, /*DisableVerify=*/true);
+  bool failed = machine.addPassesToEmitFile(passes, out, nullptr, type, /*DisableVerify=*/true);
   PLAIT_INTERNAL_CHECK(!failed, "LLVM cannot write this kind of file");
   passes.run(module);
   return std::string(bytes.str());

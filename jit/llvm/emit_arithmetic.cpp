@@ -78,8 +78,8 @@ llvm::Value* Emitter::float_binary(Op op, llvm::Value* a, llvm::Value* b) {
 }
 
 // x86 has `a < b ? a : b` as one instruction: b if either is NaN or both are zeros. Both orders
-// together know everything: they differ only for NaNs, whose bits survive an `or`, and for zeros,
-// whose `or` is the smaller one. The maximum is the minimum of the negated operands, negated.
+// together know everything: they differ for NaNs alone, whose bits survive an `or`, and for zeros,
+// whose `or` is the smaller and whose `and` the greater one.
 llvm::Value* Emitter::float_extremum(bool greatest, llvm::Value* a, llvm::Value* b) {
   auto pick = [&](llvm::Value* x, llvm::Value* y) {
     llvm::Value* first = greatest ? b_.CreateFCmpOGT(x, y) : b_.CreateFCmpOLT(x, y);
@@ -99,11 +99,10 @@ llvm::Value* Emitter::float_extremum(bool greatest, llvm::Value* a, llvm::Value*
   llvm::Type* integer = with_lanes_of(a, b_.getIntNTy(scalar->getScalarSizeInBits()));
   llvm::Value* x = b_.CreateBitCast(pick(a, b), integer);
   llvm::Value* y = b_.CreateBitCast(pick(b, a), integer);
-  llvm::Value* either = b_.CreateBitCast(b_.CreateOr(x, y), a->getType());
-  if (!greatest) return either;
-  // Zeros of both signs give -0 - -0 = +0; equal results lose nothing by subtracting +0.
-  llvm::Value* difference = b_.CreateBitCast(b_.CreateXor(x, y), a->getType());
-  return b_.CreateFSub(either, difference);
+  if (!greatest) return b_.CreateBitCast(b_.CreateOr(x, y), a->getType());
+  llvm::Constant* nan = llvm::Constant::getAllOnesValue(integer);
+  llvm::Value* result = b_.CreateSelect(b_.CreateFCmpUNO(a, b), nan, b_.CreateAnd(x, y));
+  return b_.CreateBitCast(result, a->getType());
 }
 
 // fmod, moved to the sign of the divisor.

@@ -94,16 +94,11 @@ void Emitter::emit_counted_loop(uint32_t variable, Expr extent, llvm::Value* beg
       phis.back()->addIncoming(rows[row], before);
       registers_[id][row] = phis.back();
     }
-  llvm::PHINode* counter = frame.counter;
   frames_.push_back(std::move(frame));
   body();
 
   llvm::BasicBlock* latch = b_.GetInsertBlock();
-  for (const Induction& induction : frames_.back().inductions)
-    induction.phi->addIncoming(b_.CreateNSWAdd(induction.phi, induction.step), latch);
-  llvm::Value* next = b_.CreateNSWAdd(counter, b_.getInt64(1));
-  counter->addIncoming(next, latch);
-  b_.CreateCondBr(b_.CreateICmpSLT(next, end), header, after);
+  close_loop(frames_.back(), end, latch, header, after);
   after->moveAfter(latch);
   frames_.pop_back();
   variables_.erase(variable);
@@ -124,6 +119,31 @@ void Emitter::emit_counted_loop(uint32_t variable, Expr extent, llvm::Value* beg
     }
   b_.SetInsertPoint(after);
   put_rows(may_be_empty ? merge_rows(carried, before, last, latch) : last);
+}
+
+// Steps the counters and goes back to the header while iterations are left.
+void Emitter::close_loop(Frame& frame, llvm::Value* end, llvm::BasicBlock* latch,
+                         llvm::BasicBlock* header, llvm::BasicBlock* after) {
+  llvm::PHINode* tested = frame.counter;
+  llvm::Value *step = b_.getInt64(1), *limit = end;
+  // Where only a multiple of the counter is used, that one counts.
+  if (frame.counter->use_empty())
+    for (const Induction& induction : frame.inductions)
+      if (induction.coefficient.constant().value_or(0) > 0) {
+        tested = induction.phi;
+        step = induction.step;
+        llvm::IRBuilderBase::InsertPointGuard guard(b_);
+        b_.SetInsertPoint(frame.before);
+        limit = b_.CreateNSWMul(end, step);
+        break;
+      }
+  llvm::Value* next = b_.CreateNSWAdd(tested, step);
+  tested->addIncoming(next, latch);
+  for (const Induction& induction : frame.inductions)
+    if (induction.phi != tested)
+      induction.phi->addIncoming(b_.CreateNSWAdd(induction.phi, induction.step), latch);
+  if (tested != frame.counter) frame.counter->eraseFromParent();
+  b_.CreateCondBr(b_.CreateICmpSLT(next, limit), header, after);
 }
 
 void Emitter::emit_when(const Instruction& when) {

@@ -210,6 +210,8 @@ class Emitter {
   void emit_vector_loop(const Instruction& loop, int64_t extent);
   void emit_counted_loop(uint32_t variable, Expr extent, llvm::Value* begin, llvm::Value* end,
                          bool may_be_empty, const std::function<void()>& body, const Rows& carried);
+  void close_loop(Frame& frame, llvm::Value* end, llvm::BasicBlock* latch, llvm::BasicBlock* header,
+                  llvm::BasicBlock* after);
   void emit_when(const Instruction& when);
   void emit_branch(llvm::Value* condition, const Block& body);
   void emit_masked(const Parts& conditions, const Block& body);

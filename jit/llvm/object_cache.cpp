@@ -164,6 +164,8 @@ std::optional<CacheEntry> ObjectCache::load(
   }
   if (problem.empty()) return entry;
   PLAIT_LOG(warn, "cached kernel {} is compiled anew: {}", path_of(key).string(), problem);
+  std::error_code ignored;  // writing the new one reports what stays in the way
+  std::filesystem::remove(path_of(key), ignored);
   return std::nullopt;
 }
 

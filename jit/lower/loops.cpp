@@ -105,9 +105,14 @@ class LoopsLowering {
     const Expr size = Expr::symbol("_n", 0, int64_t{1} << 40);
     context_.result.kernel.symbols.push_back("_n");
     context_.result.sizes.push_back(axis.extent);
+    // The length of a chunk is an argument too: the kernel stays free of the formula.
+    const ReductionOrder formula = inner_.empty() ? ReductionOrder{} : order();
     axis.extent = size;
-    flat_ = true;
     values_.set_flat_size(size);
+    if (inner_.empty()) return;
+    context_.result.kernel.symbols.push_back("_chunk");
+    context_.result.sizes.push_back(formula.chunk);
+    flat_chunk_ = Expr::symbol("_chunk", formula.block, int64_t{1} << 40, formula.block);
   }
 
   // With a flat size all group axes but the first are gone: addresses are the flat index.
@@ -174,7 +179,9 @@ class LoopsLowering {
   ReductionOrder order() const {
     std::vector<Expr> extents;
     for (const LoopAxis& axis : inner_) extents.push_back(axis.extent);
-    return reduction_order(extents, lane_is_inner_);
+    ReductionOrder result = reduction_order(extents, lane_is_inner_);
+    if (flat_chunk_) result.chunk = *flat_chunk_;
+    return result;
   }
 
   Expr chunk_count() const { return ceil_div(inner_.front().extent, order().chunk); }
@@ -236,9 +243,10 @@ class LoopsLowering {
       }
     }
     values_.phase(row_count * chunks, cost_of_row(), [&](Expr p) {
-      set_row_and_lanes(floor_div(p, chunks));
+      const bool one_row = row_count.is_constant(1);
+      set_row_and_lanes(one_row ? Expr() : floor_div(p, chunks));
       allocate_row_buffers();
-      reduce_level(0, mod(p, chunks));
+      reduce_level(0, one_row ? p : mod(p, chunks));
       for_lanes([&](Expr lane) {
         const Expr slot = lane_axis_ ? p * kLanes + lane : p;
         for (Reduction& reduction : reductions_) {
@@ -698,7 +706,7 @@ class LoopsLowering {
   std::vector<LoopAxis> outer_, inner_;
   std::optional<LoopAxis> lane_axis_;  // an outer axis along which lanes run
   bool lane_is_inner_ = false;
-  bool flat_ = false;
+  std::optional<Expr> flat_chunk_;
   Expr lane_base_;
   std::vector<Expr> axes_;             // what each group axis is at the insertion point
   std::vector<Reduction> reductions_;  // per row

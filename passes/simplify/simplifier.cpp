@@ -117,8 +117,8 @@ Value Simplifier::reindex(std::vector<Value> operands, Shape shape, std::vector<
   return make(MetaOp::reindex, std::move(operands), std::move(a), {dtype, std::move(shape)});
 }
 
-Value Simplifier::uniform(Scalar value, const Shape& shape) {
-  return meta::broadcast_scalar(g, meta::constant(g, value), shape);
+Value Simplifier::uniform(Scalar value, Shape shape) {
+  return meta::broadcast_scalar(g, meta::constant(g, value), std::move(shape));
 }
 
 std::optional<Scalar> Simplifier::uniform_of(Value v) const {

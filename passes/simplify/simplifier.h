@@ -66,7 +66,7 @@ class Simplifier {
   Value reindex(std::vector<Value> operands, Shape shape, std::vector<Expr> map, Scalar fill,
                 OutOfRange policy = OutOfRange::fill);
   // Every element is `value`.
-  Value uniform(Scalar value, const Shape& shape);
+  Value uniform(Scalar value, Shape shape);
 
   const Node& node(Value v) const { return g.node(v); }
   const Type& type_of(Value v) const { return g.type(v); }

@@ -1,0 +1,261 @@
+// Pooling: reductions of a window view of the input.
+#include "core/error.h"
+#include "core/index/simplify.h"
+#include "ops/compose.h"
+#include "ops/functions.h"
+#include "ops/registry.h"
+#include "ops/windows.h"
+
+namespace plait {
+namespace {
+
+using detail::axis_variable;
+using detail::op_name;
+using detail::Windows;
+
+Scalar lowest(DType dtype) {
+  if (is_float(dtype)) return {dtype, -detail::kInfinity};
+  if (dtype == DType::boolean || !is_signed(dtype)) return {dtype, 0};
+  return {dtype, static_cast<int64_t>(-(uint64_t{1} << (8 * dtype_size(dtype) - 1)))};
+}
+
+Windows pooling_windows(const Tensor& input, const IntList& kernel_size,
+                        const std::optional<IntList>& stride, const IntList& padding,
+                        const IntList& dilation, bool ceil_mode, int64_t axes) {
+  detail::graph_of({&input});
+  PLAIT_CHECK(input.rank() == axes + 2, op_name(),
+              "input must be (batch, channels, {} axes); got {}", axes, to_string(input.type()));
+  const std::vector<int64_t> kernel = detail::expand_list(kernel_size, axes, "kernel_size");
+  const detail::Padding pad = detail::expand_padding(padding, axes);
+  for (int64_t i = 0; i < axes; ++i) {
+    PLAIT_CHECK(2 * pad.before[i] <= kernel[i] && 2 * pad.after[i] <= kernel[i], op_name(),
+                "padding must be at most half of the kernel; got padding {} and {}, kernel {}",
+                pad.before[i], pad.after[i], kernel[i]);
+  }
+  return detail::make_windows(
+      input, kernel, stride ? detail::expand_list(*stride, axes, "stride") : kernel, pad.before,
+      pad.after, detail::expand_list(dilation, axes, "dilation"), ceil_mode);
+}
+
+// (batch, channels, windows…, kernel…); `fill` outside the input.
+Tensor window_view(const Tensor& x, const Windows& windows, Scalar fill) {
+  const auto axes = static_cast<int64_t>(windows.kernel.size());
+  Shape shape = {x.shape()[0], x.shape()[1]};
+  shape.insert(shape.end(), windows.output.begin(), windows.output.end());
+  for (int64_t k : windows.kernel) shape.push_back(k);
+  std::vector<Expr> map = {axis_variable(0), axis_variable(1)};
+  for (int64_t i = 0; i < axes; ++i) {
+    map.push_back(
+        detail::window_position(windows, i, axis_variable(2 + i), axis_variable(2 + axes + i)));
+  }
+  return detail::reindex(x, shape, std::move(map), fill);
+}
+
+std::vector<int64_t> kernel_axes(const Windows& windows) {
+  std::vector<int64_t> result;
+  const auto axes = static_cast<int64_t>(windows.kernel.size());
+  for (int64_t i = 0; i < axes; ++i) result.push_back(2 + axes + i);
+  return result;
+}
+
+Tensor max_pool(const Tensor& input, const Windows& windows) {
+  return detail::reduce(ReduceOp::max, window_view(input, windows, lowest(input.dtype())),
+                        kernel_axes(windows), false);
+}
+
+// How many taps of each window along one axis lie in [-before, size + after): (windows).
+Tensor taps_inside(const Tensor& x, const Windows& windows, int64_t axis, int64_t before,
+                   int64_t after) {
+  const Expr padded = x.shape()[axis + 2] + Expr(before + after);
+  const Tensor ones =
+      detail::broadcast_to_shape(detail::as_tensor(x.graph(), 1, x.dtype()), {padded});
+  const Expr position =
+      detail::window_position(windows, axis, axis_variable(0), axis_variable(1)) + Expr(before);
+  const Tensor taps =
+      detail::reindex(ones, {windows.output[axis], Expr(windows.kernel[axis])}, {position});
+  return detail::reduce(ReduceOp::sum, taps, {1}, false);
+}
+
+Tensor avg_pool(const Tensor& input, const Windows& windows, bool ceil_mode, bool count_include_pad,
+                std::optional<int64_t> divisor_override) {
+  const Tensor x = detail::wide(input);
+  const DType dtype = detail::float_dtype(input);
+  const Tensor total = detail::reduce(ReduceOp::sum, window_view(x, windows, Scalar(x.dtype(), 0)),
+                                      kernel_axes(windows), false);
+  if (divisor_override) {
+    PLAIT_CHECK(*divisor_override != 0, op_name(), "divisor_override must not be 0");
+    return detail::cast_to(div(total, *divisor_override), dtype);
+  }
+  int64_t taps = 1;
+  bool padded = false;
+  for (size_t i = 0; i < windows.kernel.size(); ++i) {
+    taps *= windows.kernel[i];
+    padded = padded || windows.before[i] > 0 || windows.after[i] > 0;
+  }
+  if (!ceil_mode && (!padded || count_include_pad)) return detail::cast_to(div(total, taps), dtype);
+  Tensor result = total;
+  for (size_t i = 0; i < windows.kernel.size(); ++i) {
+    const auto axis = static_cast<int64_t>(i);
+    const Tensor inside = taps_inside(x, windows, axis, count_include_pad ? windows.before[i] : 0,
+                                      count_include_pad ? windows.after[i] : 0);
+    result = div(result, detail::broadcast(inside, total.shape(), {axis + 2}));
+  }
+  return detail::cast_to(result, dtype);
+}
+
+std::optional<IntList> stride_or_kernel(const Dims& stride) {
+  if (stride.all()) return std::nullopt;
+  return IntList(stride.values());
+}
+
+}  // namespace
+
+Tensor max_pool1d(const Tensor& input, const IntList& kernel_size, const Dims& stride,
+                  const IntList& padding, const IntList& dilation, bool ceil_mode) {
+  OpScope op("max_pool1d");
+  return max_pool(input, pooling_windows(input, kernel_size, stride_or_kernel(stride), padding,
+                                         dilation, ceil_mode, 1));
+}
+
+Tensor max_pool2d(const Tensor& input, const IntList& kernel_size, const Dims& stride,
+                  const IntList& padding, const IntList& dilation, bool ceil_mode) {
+  OpScope op("max_pool2d");
+  return max_pool(input, pooling_windows(input, kernel_size, stride_or_kernel(stride), padding,
+                                         dilation, ceil_mode, 2));
+}
+
+Tensor avg_pool1d(const Tensor& input, const IntList& kernel_size, const Dims& stride,
+                  const IntList& padding, bool ceil_mode, bool count_include_pad) {
+  OpScope op("avg_pool1d");
+  const Windows windows =
+      pooling_windows(input, kernel_size, stride_or_kernel(stride), padding, 1, ceil_mode, 1);
+  return avg_pool(input, windows, ceil_mode, count_include_pad, std::nullopt);
+}
+
+Tensor avg_pool2d(const Tensor& input, const IntList& kernel_size, const Dims& stride,
+                  const IntList& padding, bool ceil_mode, bool count_include_pad,
+                  std::optional<int64_t> divisor_override) {
+  OpScope op("avg_pool2d");
+  const Windows windows =
+      pooling_windows(input, kernel_size, stride_or_kernel(stride), padding, 1, ceil_mode, 2);
+  return avg_pool(input, windows, ceil_mode, count_include_pad, divisor_override);
+}
+
+Tensor adaptive_avg_pool2d(const Tensor& input, const IntList& output_size) {
+  OpScope op("adaptive_avg_pool2d");
+  detail::graph_of({&input});
+  PLAIT_CHECK(input.rank() == 4, op_name(),
+              "input must be (batch, channels, height, width); got {}", to_string(input.type()));
+  const std::vector<int64_t> sizes = detail::expand_list(output_size, 2, "output_size");
+  if (sizes[0] == 1 && sizes[1] == 1) return mean(input, {2, 3}, true);
+  std::vector<int64_t> kernel;
+  for (int64_t i = 0; i < 2; ++i) {
+    const int64_t size = detail::fixed_size(input.shape()[i + 2], "the size of a pooled axis");
+    PLAIT_CHECK(sizes[i] >= 1 && size % sizes[i] == 0, op_name(),
+                "output_size must divide the input; got {} for {}; axis {} has size {}. hint: 1 "
+                "always does",
+                sizes[i], to_string(input.type()), i + 2, size);
+    kernel.push_back(size / sizes[i]);
+  }
+  return avg_pool2d(input, kernel);
+}
+
+std::vector<OpRecord> pooling_ops() {
+  static constexpr std::string_view kOracle = R"(
+n = input.ndim - 2
+one = lambda v: list(v) * n if len(v) == 1 else list(v)
+k = one(kernel_size)
+s = k if stride is None else one(stride)
+p = np.reshape(padding, (n, 2)) if len(padding) == 2 * n > 2 else [(a, a) for a in one(padding)]
+d = one(spread)
+m = input.shape[2:]
+size = []
+for i in range(n):
+    room = m[i] + sum(p[i]) - d[i] * (k[i] - 1) - 1
+    count = (-(-room // s[i]) if ceil_mode else room // s[i]) + 1
+    size.append(count - (ceil_mode and (count - 1) * s[i] >= m[i] + p[i][0]))
+y = np.zeros((*input.shape[:2], *size), input.dtype if is_max else float)
+for at in np.ndindex(*size):
+    taps = [[at[i] * s[i] + d[i] * j - p[i][0] for j in range(k[i])] for i in range(n)]
+    inside = [[t for t in taps[i] if 0 <= t < m[i]] for i in range(n)]
+    counted = [[t for t in taps[i] if -p[i][0] <= t < m[i] + p[i][1]] for i in range(n)]
+    part = input[(slice(None), slice(None), *np.ix_(*inside))] if n > 1 else input[:, :, inside[0]]
+    flat = part.reshape(*input.shape[:2], int(np.prod(part.shape[2:])))
+    if is_max:
+        y[(slice(None), slice(None), *at)] = flat.max(-1)
+    else:
+        taken = counted if count_include_pad else inside
+        y[(slice(None), slice(None), *at)] = flat.sum(-1) / (divisor_override or np.prod([len(t) for t in taken]))
+return y
+)";
+  static const std::string max_oracle =
+      "spread, is_max, count_include_pad, divisor_override = dilation, True, True, None" +
+      std::string(kOracle);
+  static const std::string avg1_oracle =
+      "spread, is_max, divisor_override = [1], False, None" + std::string(kOracle);
+  static const std::string avg2_oracle = "spread, is_max = [1], False" + std::string(kOracle);
+  return {
+      {
+          .signature = "max_pool1d(Tensor input, int[] kernel_size, int[]? stride=None, int[] "
+                       "padding=0, int[] dilation=1, bool ceil_mode=False) -> Tensor",
+          .doc = "`max_pool2d` with one spatial axis.",
+          .composition = compose<&max_pool1d>,
+          .oracle = max_oracle,
+          .samples = {"(randn(2, 3, 9), 3)", "(randn(1, 2, 10), 3, 2, 1, 2)",
+                      "(randn(1, 2, 10), 3, 2, 1, ceil_mode=True)"},
+      },
+      {
+          .signature = "max_pool2d(Tensor input, int[] kernel_size, int[]? stride=None, int[] "
+                       "padding=0, int[] dilation=1, bool ceil_mode=False) -> Tensor",
+          .doc =
+              "The largest element of each window of (batch, channels, height, width); the stride "
+              "is the kernel by default. The padding is the lowest value, of integers too. Equal "
+              "largest elements share the gradient evenly. `ceil_mode`: a last window may hang "
+              "over the end.",
+          .composition = compose<&max_pool2d>,
+          .oracle = max_oracle,
+          .samples = {"(randn(2, 3, 5, 6), 2)", "(full((1, 1, 3, 3), -5.0), 3, 1, 1)",
+                      "(randint(-9, -5, 1, 1, 3, 3), 3, 1, 1)",
+                      "(randn(1, 2, 7, 6), [3, 2], [2, 1], [1, 0], [1, 2])",
+                      "(randn(1, 1, 6, 6), 3, 2, ceil_mode=True)", "(randn(0, 1, 4, 4), 2)"},
+      },
+      {
+          .signature = "avg_pool1d(Tensor input, int[] kernel_size, int[]? stride=None, int[] "
+                       "padding=0, bool ceil_mode=False, bool count_include_pad=True) -> Tensor",
+          .doc = "`avg_pool2d` with one spatial axis.",
+          .composition = compose<&avg_pool1d>,
+          .oracle = avg1_oracle,
+          .samples = {"(randn(2, 3, 9), 3)", "(randn(1, 2, 10), 3, 2, 1)",
+                      "(randn(1, 2, 10), 3, 2, 1, True, False)"},
+      },
+      {
+          .signature = "avg_pool2d(Tensor input, int[] kernel_size, int[]? stride=None, int[] "
+                       "padding=0, bool ceil_mode=False, bool count_include_pad=True, int? "
+                       "divisor_override=None) -> Tensor",
+          .doc = "The mean of each window of (batch, channels, height, width); the stride is the "
+                 "kernel by default. The zeros of the padding count unless `count_include_pad` is "
+                 "False; positions beyond it never do.",
+          .composition = compose<&avg_pool2d>,
+          .oracle = avg2_oracle,
+          .samples = {"(randn(2, 3, 5, 6), 2)", "(randn(1, 1, 5, 5), 3, 2, 1)",
+                      "(randn(1, 1, 5, 5), 3, 2, 1, count_include_pad=False)",
+                      "(randn(1, 1, 6, 6), 3, 2, 1, True)",
+                      "(randn(1, 1, 6, 6), [3, 2], 2, [1, 0], True, False)",
+                      "(randn(1, 1, 4, 4), 2, divisor_override=3)"},
+      },
+      {
+          .signature = "adaptive_avg_pool2d(Tensor input, int[] output_size) -> Tensor",
+          .doc = "`avg_pool2d` with the windows that give `output_size`, which must divide the "
+                 "input's sizes.",
+          .composition = compose<&adaptive_avg_pool2d>,
+          .oracle = R"(
+h, w = list(output_size) * (3 - len(output_size))
+n, c, a, b = input.shape
+return input.reshape(n, c, h, a // h, w, b // w).mean((3, 5))
+)",
+          .samples = {"(randn(2, 3, 5, 7), 1)", "(randn(2, 3, 4, 6), [2, 3])"},
+      },
+  };
+}
+
+}  // namespace plait
