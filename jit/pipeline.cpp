@@ -5,6 +5,7 @@
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
 #include "core/log.h"
+#include "passes/densify_scatter.h"
 #include "passes/simplify.h"
 
 namespace plait {
@@ -14,6 +15,8 @@ constexpr GraphPass kPasses[] = {
     {"simplify",
      "gradients leave adjoints of views and identities behind; fusion wants the fewest nodes",
      simplify},
+    {"densify_scatter", "the scatters that simplify could not remove are data-indexed by now",
+     densify_scatter},
 };
 
 }  // namespace

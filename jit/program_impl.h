@@ -58,7 +58,9 @@ class Program::Impl {
   std::vector<Array> run_locked(const std::map<std::string, Array>& inputs, bool commit);
   const Bound& bind(const std::map<std::string, Array>& inputs);
   void check_inputs(const std::map<std::string, Array>& inputs) const;
-  void prepare_targets(const Bound& bound);
+  void prepare_targets(const Bound& bound, bool commits);
+  bool has_symbols() const;
+  void bind_sizes(SymbolValues symbols);
   void* address(Location location, const std::map<std::string, Array>& inputs) const;
   void launch(size_t index, const Bound& bound, const std::map<std::string, Array>& inputs);
   void run_phase(size_t index, size_t phase, const Bound& bound);

@@ -54,6 +54,22 @@ Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan
   targets_.resize(storage_.assigns.size());
   spare_.resize(storage_.assigns.size());
   slot_values_.resize(storage_.slots.size());
+  // With fixed sizes the memory is known, and taken, before the first run.
+  if (!has_symbols()) {
+    bind_sizes({});
+    ThreadPool::get(threads_).reserve_scratch(bound_->local_bytes);
+  }
+}
+
+bool Program::Impl::has_symbols() const {
+  const std::vector<bool> live = live_nodes(graph_);
+  for (Value v = 0; v < graph_.size(); ++v) {
+    if (!live[v]) continue;
+    for (Expr extent : graph_.type(v).shape) {
+      if (!extent.constant()) return true;
+    }
+  }
+  return false;
 }
 
 std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs) {
@@ -78,7 +94,11 @@ void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) con
 const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Array>& inputs) {
   check_inputs(inputs);
   SymbolValues symbols = infer_symbols(graph_, inputs);
-  if (bound_ && bound_->symbols == symbols) return *bound_;
+  if (!bound_ || bound_->symbols != symbols) bind_sizes(std::move(symbols));
+  return *bound_;
+}
+
+void Program::Impl::bind_sizes(SymbolValues symbols) {
   bound_.reset();
   Bound bound;
   bound.symbols = std::move(symbols);
@@ -116,11 +136,10 @@ const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Arra
     bound.output_shapes.push_back(numbers(graph_.type(output.value).shape, bound.symbols));
   }
   bound_ = std::move(bound);
-  return *bound_;
 }
 
 // Memory for outputs and new slot values: what earlier runs left, if nobody holds it.
-void Program::Impl::prepare_targets(const Bound& bound) {
+void Program::Impl::prepare_targets(const Bound& bound, bool commits) {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     Array& output = outputs_[i];
     const bool reusable =
@@ -135,7 +154,7 @@ void Program::Impl::prepare_targets(const Bound& bound) {
     const AssignState& assign = storage_.assigns[i];
     const Array& old = storage_.slots[assign.slot]->value();
     // Two holders: the slot and this run.
-    if (assign.in_place && old.buffer.use_count() == 2 && !unfused) {
+    if (assign.in_place && commits && old.buffer.use_count() == 2) {
       targets_[i] = old;
       continue;
     }
@@ -170,7 +189,7 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
                                              bool commits) {
   const Bound& bound = bind(inputs);
   if (unfused) unfused->run_locked(inputs, false);
-  prepare_targets(bound);
+  prepare_targets(bound, commits);
   ThreadPool& pool = ThreadPool::get(threads_);
   pool.reserve_scratch(bound.local_bytes);
   for (size_t i = 0; i < list_.launches.size(); ++i) launch(i, bound, inputs);

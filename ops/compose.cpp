@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/index/simplify.h"
+#include "core/options.h"
 
 namespace plait::detail {
 namespace {
@@ -141,6 +142,14 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, const Tensor& left, const
   return shape;
 }
 
+void check_strict_broadcast(const Tensor& left, const Tensor& right) {
+  if (left.shape() == right.shape() || left.rank() == 0 || right.rank() == 0) return;
+  PLAIT_CHECK(!OpScope::outermost() || !Options::global().strict_broadcast, op_name(),
+              "shapes must be equal under strict_broadcast; got a: {}, b: {}. hint: write the "
+              "stretch as expand",
+              to_string(left.type()), to_string(right.type()));
+}
+
 Tensor broadcast_to_shape(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   std::vector<int64_t> axes(x.rank());
@@ -178,6 +187,7 @@ Pair promote_and_broadcast(const Operand& a, const Operand& b) {
   const std::shared_ptr<Graph> graph = graph_of({&a.tensor(), &b.tensor()});
   Tensor left = tensor_in(graph, a.tensor());
   Tensor right = tensor_in(graph, b.tensor());
+  check_strict_broadcast(left, right);
   const Shape shape = broadcast_shapes(left.shape(), right.shape(), left, right);
   const DType dtype = promote(left.dtype(), right.dtype());
   left = broadcast_to_shape(cast_to(left, dtype), shape);

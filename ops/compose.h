@@ -42,6 +42,8 @@ int64_t fixed_size(Expr size, std::string_view what);
 Shape broadcast_shapes(const Shape& a, const Shape& b, const Tensor& left, const Tensor& right);
 // The sizes of one result axis; `axis` is its number in the message.
 Expr broadcast_size(Expr x, Expr y, size_t axis, const Tensor& left, const Tensor& right);
+// UserError if the shapes differ while options.strict_broadcast is on and the user called this op.
+void check_strict_broadcast(const Tensor& left, const Tensor& right);
 Tensor broadcast_to_shape(const Tensor& x, const Shape& shape);  // axes align at the end
 // Axis i of x becomes axes[i] (rising) of `shape`.
 Tensor broadcast(const Tensor& x, const Shape& shape, std::vector<int64_t> axes);

@@ -255,8 +255,8 @@ o, c, *k = weight.shape
 size = [(x.shape[i + 2] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i in range(n)]
 y = np.zeros((x.shape[0], o, *size))
 for at in np.ndindex(*k):
-    part = x[(slice(None), slice(None), *(slice(d[i] * at[i], d[i] * at[i] + s[i] * (size[i] - 1) + 1, s[i])
-                                          for i in range(n)))]
+    taps = [slice(d[i] * at[i], d[i] * at[i] + s[i] * (size[i] - 1) + 1, s[i]) for i in range(n)]
+    part = x[(slice(None), slice(None), *taps)]
     for j in range(o):
         h = j // (o // g) * c
         w = weight[(j, slice(None), *at)].reshape([1, -1] + [1] * n)

@@ -310,11 +310,13 @@ std::vector<OpRecord> joining_ops() {
           .oracle = R"(
 pairs = [(pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
 pairs = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
-input = input[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, input.shape))]
+keep = [slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, input.shape)]
+input = input[tuple(keep)]
 pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
 if mode == 'constant':
     return np.pad(input, pairs, constant_values=value)
-return np.pad(input, pairs, mode={'reflect': 'reflect', 'replicate': 'edge', 'circular': 'wrap'}[mode])
+names = {'reflect': 'reflect', 'replicate': 'edge', 'circular': 'wrap'}
+return np.pad(input, pairs, mode=names[mode])
 )",
           .samples = {"(randn(3, 5), [1, 2])", "(randn(3, 5), [1, 0, 0, 2], value=7.0)",
                       "(randn(3, 5), [-1, 2])", "(randn(3, 5), [2, 3, 1, 2], 'reflect')",

@@ -118,6 +118,7 @@ Tensor where(const Tensor& condition, const Operand& input, const Operand& other
   const Tensor test = detail::tensor_in(common, condition);
   const Tensor yes = detail::tensor_in(common, pair.a);
   const Tensor no = detail::tensor_in(common, pair.b);
+  detail::check_strict_broadcast(test, yes);
   const Shape shape = detail::broadcast_shapes(test.shape(), yes.shape(), test, yes);
   return detail::select(detail::broadcast_to_shape(test, shape),
                         detail::broadcast_to_shape(yes, shape),

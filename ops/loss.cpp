@@ -313,7 +313,8 @@ w = np.ones(logp.shape[-1]) if weight is None else weight
 keep = target != ignore_index
 safe = np.where(keep, target, 0)
 loss = np.where(keep, -np.take_along_axis(logp, safe[..., None], -1)[..., 0] * w[safe], 0)
-return {'none': loss, 'sum': loss.sum(), 'mean': loss.sum() / np.where(keep, w[safe], 0).sum()}[reduction]
+mean = loss.sum() / np.where(keep, w[safe], 0).sum()
+return {'none': loss, 'sum': loss.sum(), 'mean': mean}[reduction]
 )",
           .samples = {"(randn(3, 5), randint(0, 5, 3))", "(randn(2, 5, 3), randint(0, 5, 2, 3))",
                       "(randn(4, 5), array([0, -100, 3, -100]), rand(5) + 0.5)",
@@ -377,7 +378,9 @@ return {'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](loss)
                  "0. 'batchmean' divides the sum by the first size.",
           .composition = compose<&kl_div>,
           .oracle = R"(
-loss = np.exp(target) * (target - input) if log_target else sp.xlogy(target, target) - target * input
+loss = sp.xlogy(target, target) - target * input
+if log_target:
+    loss = np.exp(target) * (target - input)
 if reduction == 'batchmean':
     return loss.sum() / len(loss)
 return {'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](loss)

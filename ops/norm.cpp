@@ -246,7 +246,8 @@ one = [1, -1] + [1] * (input.ndim - 2)
 mean = input.mean(dims) if training else running_mean
 var = input.var(dims) if training else running_var
 y = (input - mean.reshape(one)) / np.sqrt(var.reshape(one) + eps)
-return y * (1 if weight is None else weight.reshape(one)) + (0 if bias is None else bias.reshape(one))
+y = y * (1 if weight is None else weight.reshape(one))
+return y + (0 if bias is None else bias.reshape(one))
 )",
           .samples = {"(randn(3, 5), randn(5), rand(5) + 0.5, randn(5), randn(5))",
                       "(randn(3, 5), None, None, training=True)",
@@ -279,7 +280,8 @@ one = [1, -1] + [1] * (input.ndim - 2)
 g = input.reshape(input.shape[0], num_groups, -1)
 y = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + eps)
 y = y.reshape(input.shape)
-return y * (1 if weight is None else weight.reshape(one)) + (0 if bias is None else bias.reshape(one))
+y = y * (1 if weight is None else weight.reshape(one))
+return y + (0 if bias is None else bias.reshape(one))
 )",
           .samples = {"(randn(2, 6, 5), 3, randn(6), randn(6))", "(randn(2, 4, 3, 3), 4)",
                       "(randn(2, 4), 1)"},

@@ -185,7 +185,8 @@ for at in np.ndindex(*size):
         y[(slice(None), slice(None), *at)] = flat.max(-1)
     else:
         taken = counted if count_include_pad else inside
-        y[(slice(None), slice(None), *at)] = flat.sum(-1) / (divisor_override or np.prod([len(t) for t in taken]))
+        divisor = divisor_override or np.prod([len(t) for t in taken])
+        y[(slice(None), slice(None), *at)] = flat.sum(-1) / divisor
 return y
 )";
   static const std::string max_oracle =

@@ -55,6 +55,11 @@ void assign(const std::shared_ptr<Slot>& slot, const Tensor& value) {
   meta::assign(*graph, slot, value.value());
 }
 
+int& OpScope::depth() {
+  thread_local int value = 0;
+  return value;
+}
+
 Tensor operator+(const Operand& a, const Operand& b) { return add(a, b); }
 Tensor operator-(const Operand& a, const Operand& b) { return sub(a, b); }
 Tensor operator*(const Operand& a, const Operand& b) { return mul(a, b); }

@@ -106,9 +106,15 @@ void assign(const std::shared_ptr<Slot>& slot, const Tensor& value);
 class OpScope {
  public:
   explicit OpScope(std::string_view name)
-      : scope_(OpName::current().empty() ? name : std::string_view()), name_(name) {}
+      : scope_(OpName::current().empty() ? name : std::string_view()), name_(name) {
+    ++depth();
+  }
+  ~OpScope() { --depth(); }
+  // Whether the op that runs now was called by the user, not by another op.
+  static bool outermost() { return depth() <= 1; }
 
  private:
+  static int& depth();
   Scope scope_;
   OpName name_;
 };

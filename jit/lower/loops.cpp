@@ -89,7 +89,7 @@ class LoopsLowering {
   // A nest over one flat axis serves every size: equal nests of other sizes share its kernel.
   void use_flat_size() {
     const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
-    if (loops != 1 || !context_.result.sizes.empty() || !context_.result.buffers.empty()) return;
+    if (loops != 1 || !context_.alone) return;
     LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
     if (outer_.size() == 1) return;
     std::vector<Expr> group(nest_.extents.size());

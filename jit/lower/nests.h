@@ -13,6 +13,7 @@ struct NestContext {
   const Target& target;
   LoweredGroup& result;
   Values& values;
+  bool alone;  // the kernel has no other nest
 };
 
 void lower_loops(const NestContext& context);

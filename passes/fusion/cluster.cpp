@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "passes/fusion/solve.h"
 
 namespace plait::fusion {
@@ -105,6 +106,33 @@ void Cluster::grow() {
     open_.pop_back();
     if (!contains(v)) try_add(v);
   }
+  if (kind_ == NestKind::contraction) leave_to_users();
+}
+
+// An epilogue that is worth its place replaces a store, or computes what must be stored anyway.
+// Behind a value that is stored in any case, the rest is better computed by its readers.
+void Cluster::leave_to_users() {
+  std::vector<Value> sorted = order_;
+  std::sort(sorted.begin(), sorted.end());
+  std::set<Value> kept = {order_.front()};
+  for (Value v : sorted) {
+    if (!kept.contains(v)) {
+      if (!must_store(graph_, roles_, v)) continue;
+      kept.insert(v);
+    }
+    const std::vector<Value>& users = roles_.real_users[v];
+    const bool all_here =
+        std::all_of(users.begin(), users.end(), [&](Value user) { return contains(user); });
+    if (all_here && !must_store(graph_, roles_, v)) kept.insert(users.begin(), users.end());
+  }
+  for (size_t i = sorted.size(); i-- > 0;) {
+    if (!kept.contains(sorted[i])) continue;
+    for (Value operand : roles_.real_operands[sorted[i]]) {
+      if (contains(operand)) kept.insert(operand);
+    }
+  }
+  std::erase_if(order_, [&](Value v) { return !kept.contains(v); });
+  std::erase_if(entries_, [&](const auto& entry) { return !kept.contains(entry.first); });
 }
 
 bool Cluster::try_add(Value v) {
@@ -116,12 +144,21 @@ bool Cluster::try_add(Value v) {
                               ? is_elementwise(node.op)
                               : is_elementwise(node.op) || reduction || gather ||
                                     node.op == MetaOp::broadcast || node.op == MetaOp::reindex;
-  if (!acceptable || !keeps_order(v)) return false;
+  if (!acceptable) return false;
+  auto refuse = [&](const char* why) {
+    PLAIT_LOG(debug, "%{} does not join the nest of %{}: {}", v, order_.front(), why);
+    return false;
+  };
+  if (!keeps_order(v)) return refuse("something outside lies between");
   const size_t axes = extents_.size();
   std::optional<Entry> entry = place(v);
-  if (!entry || !fits(*entry) || !structure_holds(v, *entry)) {
+  if (!entry || !fits(*entry)) {
     extents_.resize(axes);
-    return false;
+    return refuse("it has no tuple over the nest's axes at which all it reads is available");
+  }
+  if (!structure_holds(v, *entry)) {
+    extents_.resize(axes);
+    return refuse("its reductions do not go with the others'");
   }
   add(v, std::move(*entry));
   return true;
@@ -175,12 +212,17 @@ std::optional<Cluster::Entry> Cluster::place(Value v) {
   if (const auto tuple = demanded_by_member(v)) {
     for (uint32_t k = 0; k < rank; ++k) equations.push_back({unknown[k], (*tuple)[k]});
   }
+  auto equate = [&](const Tuple& demanded, const Tuple& known) {
+    for (size_t k = 0; k < demanded.size(); ++k) equations.push_back({demanded[k], known[k]});
+  };
   for (const Demand& demand : demands) {
     const auto it = entries_.find(demand.value);
-    if (it == entries_.end()) continue;
-    for (size_t k = 0; k < demand.tuple.size(); ++k) {
-      equations.push_back({demand.tuple[k], it->second.tuple[k]});
-    }
+    if (it != entries_.end()) equate(demand.tuple, it->second.tuple);
+  }
+  // What it shares with members from outside is read once if it is read at the same place.
+  for (const Demand& demand : demands) {
+    const auto it = shared_.find(demand.value);
+    if (it != shared_.end()) equate(demand.tuple, it->second);
   }
   std::vector<std::optional<Expr>> solution = solve(equations, kUnknown, unknown_extents, ranges_);
 
@@ -289,7 +331,26 @@ bool Cluster::structure_holds(Value candidate, const Entry& entry) const {
   return divide_axes(graph_, roles_, members, extents_.size()).has_value();
 }
 
+// Values that read what v reads over all axes, for one pass over it.
+void Cluster::add_siblings(Value v, const Entry& entry) {
+  std::vector<Expr> reduced;
+  for (uint32_t axis : entry.reduced) reduced.push_back(Expr::variable(axis));
+  for (const Demand& demand : demands_of(graph_, roles_, v, entry.tuple, reduced)) {
+    if (contains(demand.value) || shared_.contains(demand.value)) continue;
+    Tuple tuple;
+    std::set<uint32_t> axes;
+    for (Expr e : demand.tuple) {
+      tuple.push_back(simplified(e));
+      for (uint32_t id : variables_of(tuple.back())) axes.insert(id);
+    }
+    if (axes.size() != extents_.size() || axes.empty()) continue;
+    shared_.emplace(demand.value, std::move(tuple));
+    for (Value sibling : roles_.real_users[demand.value]) open_.push_back(sibling);
+  }
+}
+
 void Cluster::add(Value v, Entry entry) {
+  if (kind_ == NestKind::loops) add_siblings(v, entry);
   entries_.emplace(v, std::move(entry));
   order_.push_back(v);
   mark(v, true);
@@ -363,42 +424,43 @@ std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
   std::vector<std::vector<uint32_t>> used;
   for (const Member& member : members) used.push_back(axes_in(member));
 
-  // Members below full rank fix the outer axes: first those that something reads inside.
-  std::optional<std::vector<uint32_t>> outer;
-  for (bool need_read : {true, false}) {
-    for (size_t i = 0; i < members.size() && !outer; ++i) {
-      const bool reduction = !members[i].reduced.empty();
-      if (need_read && !(read_inside[i] && reduction) && (reduction || used[i].size() == axes)) {
-        continue;
+  // Members below full rank propose the outer axes: first those that something reads inside.
+  std::vector<std::vector<uint32_t>> proposals;
+  for (const bool read : {true, false}) {
+    for (size_t i = 0; i < members.size(); ++i) {
+      const bool below = used[i].size() < axes || !members[i].reduced.empty();
+      const bool known =
+          std::find(proposals.begin(), proposals.end(), used[i]) != proposals.end();
+      if (below && read_inside[i] == read && !known) proposals.push_back(used[i]);
+    }
+  }
+  if (proposals.empty()) proposals.push_back(complement({}, axes));
+  // Every member must be full, per row, or a reduction along or across the rows.
+  auto accepts = [&](const AxisRoles& roles_of_axes) {
+    for (size_t i = 0; i < members.size(); ++i) {
+      std::vector<uint32_t> reduced = members[i].reduced;
+      std::sort(reduced.begin(), reduced.end());
+      if (graph.node(members[i].value).op == MetaOp::reduce) {
+        const bool per_row = reduced == roles_of_axes.inner && used[i] == roles_of_axes.outer;
+        // Over the rows themselves: accumulates across them, so only a later nest can read it, and
+        // the operand must run over the contiguous inner axes.
+        const bool across = !read_inside[i] && reduced == roles_of_axes.outer &&
+                            used[i] == roles_of_axes.inner && !roles_of_axes.inner.empty() &&
+                            roles_of_axes.inner.back() + 1 == axes;
+        // Something per row read back over the row needs rows to run in parallel.
+        const bool alone = read_inside[i] && roles_of_axes.outer.empty();
+        if (!(per_row && (!alone || roles_of_axes.inner.empty())) && !across) return false;
+      } else if (used[i].size() != axes && used[i] != roles_of_axes.outer) {
+        return false;
       }
-      if (used[i].size() < axes || reduction) outer = used[i];
     }
+    return true;
+  };
+  for (const std::vector<uint32_t>& outer : proposals) {
+    const AxisRoles result{outer, complement(outer, axes)};
+    if (accepts(result)) return result;
   }
-  AxisRoles result;
-  if (!outer) {
-    result.outer = complement({}, axes);
-    return result;
-  }
-  result.outer = *outer;
-  result.inner = complement(*outer, axes);
-  for (size_t i = 0; i < members.size(); ++i) {
-    const bool reduction = graph.node(members[i].value).op == MetaOp::reduce;
-    std::vector<uint32_t> reduced = members[i].reduced;
-    std::sort(reduced.begin(), reduced.end());
-    if (reduction) {
-      const bool per_row = reduced == result.inner && used[i] == result.outer;
-      // Over the rows themselves: accumulates across them, so only a later nest can read it, and
-      // the operand must run over the contiguous inner axes.
-      const bool across = !read_inside[i] && reduced == result.outer && used[i] == result.inner &&
-                          !result.inner.empty() && result.inner.back() + 1 == axes;
-      // Something per row read back over the row needs rows to run in parallel.
-      if (per_row && read_inside[i] && result.outer.empty() && !result.inner.empty()) return {};
-      if (!per_row && !across) return {};
-    } else if (used[i].size() != axes && used[i] != result.outer) {
-      return {};
-    }
-  }
-  return result;
+  return std::nullopt;
 }
 
 }  // namespace plait::fusion

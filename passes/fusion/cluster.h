@@ -50,7 +50,9 @@ class Cluster {
   bool can_compute_at(Value v, const Tuple& tuple, int budget) const;
   bool fits(const Entry& entry) const;
   bool structure_holds(Value candidate, const Entry& entry) const;
+  void leave_to_users();
   void add(Value v, Entry entry);
+  void add_siblings(Value v, const Entry& entry);
   void mark(Value v, bool upwards);
   Expr simplified(Expr e) const { return simplify(e, ranges_); }
 
@@ -62,7 +64,8 @@ class Cluster {
   Ranges ranges_;
   std::unordered_map<Value, Entry> entries_;
   std::vector<Value> order_;
-  std::vector<Value> open_;          // neighbours to try
+  std::unordered_map<Value, Tuple> shared_;  // what members read over all axes, from outside
+  std::vector<Value> open_;                  // neighbours to try
   std::vector<bool> above_, below_;  // outside values that a member needs, that need a member
 };
 

@@ -46,16 +46,6 @@ class Planner {
     nests_.push_back(cluster.nest());
   }
 
-  bool must_store(Value v) const {
-    if (!fuse_ || roles_.is_root[v]) return true;
-    // Contractions and the other roots of nests read their operands from memory.
-    return std::any_of(roles_.real_users[v].begin(), roles_.real_users[v].end(), [&](Value user) {
-      const NestKind kind = nests_[partition_.home[user]].kind;
-      return roles_.contractions[user].has_value() || kind == NestKind::scatter ||
-             kind == NestKind::scan || kind == NestKind::sort;
-    });
-  }
-
   // From users to operands: in which nests is each value computed or read? A value that is needed
   // outside its home is stored there, or, where that is cheaper, computed again in the others.
   void choose_stores() {
@@ -69,7 +59,8 @@ class Planner {
       std::set<int>& needed = needed_in_[v];
       const bool outside =
           std::any_of(needed.begin(), needed.end(), [&](int nest) { return nest != home; });
-      const bool store = must_store(v) || (outside && roles_.recompute_cost[v] == kKeep);
+      const bool store = !fuse_ || must_store(graph_, roles_, v) ||
+                         (outside && roles_.recompute_cost[v] == kKeep);
       if (store) {
         plan_.in_memory[v] = true;
         needed = {home};
@@ -144,24 +135,37 @@ class Planner {
       if (before[home].empty()) ready.emplace(first_value(home), home);
     }
     std::vector<int> group_of(count, -1);
+    std::vector<bool> waits(count, false);  // small and first: goes with what reads it
     size_t done = 0;
     while (!ready.empty()) {
       const int home = ready.begin()->second;
       ready.erase(ready.begin());
       ++done;
+      for (int later : after[home]) {
+        if (--missing[later] == 0) ready.emplace(first_value(later), later);
+      }
+      const bool small = fuse_ && is_small(nests_[home]);
+      if (small && before[home].empty() && !after[home].empty()) {
+        waits[home] = true;
+        continue;
+      }
       int group = -1;
       for (int earlier : before[home]) group = std::max(group, group_of[earlier]);
-      const bool joins = fuse_ && group >= 0 && is_small(nests_[home]) &&
-                         plan_.groups[group].nests.front().kind != NestKind::sort;
+      const bool joins =
+          small && group >= 0 && plan_.groups[group].nests.front().kind != NestKind::sort;
       if (!joins) {
         group = static_cast<int>(plan_.groups.size());
         plan_.groups.emplace_back();
       }
-      group_of[home] = group;
-      for (int later : after[home]) {
-        if (--missing[later] == 0) ready.emplace(first_value(later), later);
+      auto append = [&](int nest) {
+        group_of[nest] = group;
+        plan_.groups[group].nests.push_back(nests_[nest]);
+      };
+      for (int earlier : before[home]) {
+        if (waits[earlier]) append(earlier);
+        waits[earlier] = false;
       }
-      plan_.groups[group].nests.push_back(nests_[home]);
+      append(home);
     }
     const size_t nonempty = static_cast<size_t>(std::count_if(
         nests_.begin(), nests_.end(), [](const Nest& nest) { return !nest.members.empty(); }));

@@ -222,6 +222,16 @@ double recompute_cost(const Graph& graph, const Roles& roles, Value v) {
 
 }  // namespace
 
+bool must_store(const Graph& graph, const Roles& roles, Value v) {
+  if (roles.is_root[v]) return true;
+  const std::vector<Value>& users = roles.real_users[v];
+  return std::any_of(users.begin(), users.end(), [&](Value user) {
+    const MetaOp op = graph.node(user).op;
+    return roles.contractions[user].has_value() || op == MetaOp::scatter || op == MetaOp::scan ||
+           op == MetaOp::sort;
+  });
+}
+
 double estimated_elements(const Shape& shape) {
   double elements = 1;
   for (Expr extent : shape)

@@ -33,6 +33,9 @@ struct Roles {
 // `log` receives why sums of products are no contractions.
 Roles analyze_roles(const Graph& graph, std::vector<std::string>& log);
 
+// Outputs, and what contractions, scatters, scans and sorts read: these look for it in memory.
+bool must_store(const Graph& graph, const Roles& roles, Value v);
+
 // A rough number of elements, symbols at their upper bounds: only to compare sizes.
 double estimated_elements(const Shape& shape);
 // Simple operations per element of one elementwise node.

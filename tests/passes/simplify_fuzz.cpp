@@ -67,7 +67,7 @@ class Maker {
     return static_cast<double>(below(4000)) / 1000 - 2;
   }
 
-  void add_input(DType dtype, const Shape& shape) {
+  void add_input(DType dtype, Shape shape) {
     std::vector<int64_t> extents;
     int64_t count = 1;
     for (Expr e : shape) {
@@ -82,7 +82,7 @@ class Maker {
   }
 
   // A value of this type: one from the pool, a constant, or an input.
-  Value of_type(const Type& type) {
+  Value of_type(Type type) {
     if (below(3) == 0) {
       return meta::broadcast_scalar(
           g, meta::constant(g, Scalar(type.dtype, random_number(type.dtype))), type.shape);

@@ -6,6 +6,9 @@ import pytest
 import op_samples
 from plait import _core
 
+if not hasattr(_core, "op_records"):
+    pytest.skip("this build's module has no ops", allow_module_level=True)
+
 RECORDS = {record["name"]: record for record in _core.op_records()}
 CASES = [(name, sample) for name, record in RECORDS.items() for sample in record["samples"]]
 
@@ -29,7 +32,8 @@ def run(name, args, kwargs):
 def compare(result, expected, where):
     assert result.shape == expected.shape, where
     if not op_samples.is_float(result):
-        assert ("b" if result.dtype == bool else "i") == expected.dtype.kind.replace("u", "i"), where
+        kind = "b" if result.dtype == bool else "i"
+        assert kind == expected.dtype.kind.replace("u", "i"), where
         np.testing.assert_array_equal(result, expected, err_msg=where)
         return
     assert op_samples.is_float(expected), where
