@@ -33,8 +33,8 @@ class CompileLog {
     if (!keys.insert(options.key()).second) why = "compiled before, and let go or asked for again";
     constexpr size_t kMost = 1000;
     if (reasons_.size() == kMost) reasons_.erase(reasons_.begin());
-    reasons_.push_back(fmt::format("{}: {} outputs, {} nodes", why, graph.outputs().size(),
-                                   graph.size()));
+    reasons_.push_back(
+        fmt::format("{}: {} outputs, {} nodes", why, graph.outputs().size(), graph.size()));
     ++programs_;
   }
   void copy_to(CompileCount& count) {

@@ -429,8 +429,7 @@ std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
   for (const bool read : {true, false}) {
     for (size_t i = 0; i < members.size(); ++i) {
       const bool below = used[i].size() < axes || !members[i].reduced.empty();
-      const bool known =
-          std::find(proposals.begin(), proposals.end(), used[i]) != proposals.end();
+      const bool known = std::find(proposals.begin(), proposals.end(), used[i]) != proposals.end();
       if (below && read_inside[i] == read && !known) proposals.push_back(used[i]);
     }
   }
@@ -444,7 +443,9 @@ std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
         const bool per_row = reduced == roles_of_axes.inner && used[i] == roles_of_axes.outer;
         // Over the rows themselves: accumulates across them, so only a later nest can read it, and
         // the operand must run over the contiguous inner axes.
-        const bool across = !read_inside[i] && reduced == roles_of_axes.outer &&
+        const ReduceOp op = graph.node(members[i].value).reduce();
+        const bool indexed = op == ReduceOp::argmax || op == ReduceOp::argmin;
+        const bool across = !indexed && !read_inside[i] && reduced == roles_of_axes.outer &&
                             used[i] == roles_of_axes.inner && !roles_of_axes.inner.empty() &&
                             roles_of_axes.inner.back() + 1 == axes;
         // Something per row read back over the row needs rows to run in parallel.
