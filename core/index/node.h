@@ -74,6 +74,7 @@ Expr make_term(int64_t coefficient, Expr monomial);
 
 // The factors of a monomial, sorted; none for 1. The span refers to `monomial` itself or its node.
 std::span<const Expr> factors_of(const Expr& monomial);
+std::span<const Expr> factors_of(Expr&& monomial) = delete;
 Expr make_monomial(std::span<const Expr> sorted_factors);
 // a / b if every factor of b occurs in a.
 std::optional<Expr> divide_monomial(Expr a, Expr b);
