@@ -1,9 +1,10 @@
 """Checks the rules of the source tree: tools/check_tree.py [--root FOLDER] [--junit FILE]
 
 Rooms: an include goes to the same room or a lower one. A third party's headers appear only in its
-sub-room, and a header there that includes them is not included from outside. Sizes: lines, files. Words that mark unfinished work. Tests mirror the rooms. Format:
-clang-format-19, where it is installed. Prints each broken rule as FILE:LINE: RULE: TEXT; status 1
-if there is one. Only files that git knows or would add are looked at.
+sub-room, and a header there that includes them is not included from outside. Sizes: lines, files.
+Words that mark unfinished work. Tests mirror the rooms. Format: clang-format-19, where it is
+installed. Prints each broken rule as FILE:LINE: RULE: TEXT; status 1 if there is one. Only files
+that git knows or would add are looked at.
 """
 
 import argparse

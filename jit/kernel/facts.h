@@ -42,6 +42,7 @@ class Facts {
   size_t age(Expr monomial) const;
   std::vector<Expr> with_quotients(Expr goal) const;
   Expr without_nonnegative_quotients(Expr e) const;
+  Expr without_unit_quotient(Expr e) const;
 
   std::vector<Expr> facts_;
   std::vector<uint32_t> variables_;  // in order of definition

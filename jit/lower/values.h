@@ -96,7 +96,8 @@ class Values {
   Emitted index_value(Expr e);
   // The integer value of an index expression that reads tensors.
   Emitted data_index(Expr e);
-  Emitted condition_in_range(Expr e, Expr extent);
+  // That e is in [0, extent); nothing where that is certain.
+  std::optional<Emitted> condition_in_range(Expr e, Expr extent);
   Emitted both(std::optional<Emitted> a, Emitted b);
   // Makes `at`, the index tuple of a mapped tensor of `shape`, safe to use, given the condition
   // that it was in range, if that is not certain. `position` is for error texts.

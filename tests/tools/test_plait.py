@@ -187,10 +187,15 @@ def test_opt_prints_what_it_reads(folder):
 
 def test_opt_runs_passes(folder):
     loss = SCALE.replace('output "y" %3', '%4 = reduce sum [0, 1] %3 : f32[]\n  output "loss" %4')
-    text = good("opt", "-", "--pass", "gradients", "--pass", "dce", stdin=loss)
+    text = good("opt", "-", "--pass", "gradients", "--pipeline", stdin=loss)
     np.save(folder / "x.npy", np.arange(6, dtype=np.float32).reshape(2, 3))
     result = good("run", "-", "x=x.npy", "--evaluate", cwd=folder, stdin=text)
     assert "grad/w: f32[3] = [3, 5, 7]\n" in result
+    # The multiplication by a gradient of one is gone.
+    plain = good("opt", "-", "--pass", "gradients", stdin=loss)
+    assert text.count("\n") < plain.count("\n")
+    simplified = good("opt", "-", "--pass", "simplify", stdin=text)
+    assert simplified == text
     assert "there is no pass 'gradient'. hint: did you mean 'gradients'?" in error(
         "opt", "-", "--pass", "gradient", stdin=loss
     )

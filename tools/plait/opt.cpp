@@ -6,6 +6,7 @@
 #include "core/graph/verify.h"
 #include "core/nearest.h"
 #include "core/slot.h"
+#include "jit/pipeline.h"
 #include "passes/gradients.h"
 #include "tools/plait/graph_file.h"
 #include "tools/plait/verbs.h"
@@ -36,25 +37,19 @@ Graph add_gradients(const Graph& graph) {
   return result;
 }
 
-// Drops what no output and no assign needs.
-Graph drop_dead_nodes(const Graph& graph) {
-  return rewrite_graph(graph, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; });
+// The table of the compiler, and gradients, which compile() calls before it.
+std::vector<GraphPass> passes() {
+  std::vector<GraphPass> all = {
+      {"gradients", "adds outputs grad/NAME: of the first output by float inputs and slots",
+       add_gradients}};
+  all.insert(all.end(), graph_passes().begin(), graph_passes().end());
+  return all;
 }
 
-struct Pass {
-  const char* name;
-  Graph (*run)(const Graph&);
-  const char* doc;
-};
-constexpr Pass kPasses[] = {
-    {"dce", drop_dead_nodes, "drops what no output and no assign needs"},
-    {"gradients", add_gradients,
-     "adds outputs grad/NAME: of the first output by float inputs and trainable slots"},
-};
-
-const Pass& find_pass(const std::string& name) {
+GraphPass find_pass(const std::string& name) {
+  const std::vector<GraphPass> all = passes();
   std::vector<std::string_view> names;
-  for (const Pass& pass : kPasses) {
+  for (const GraphPass& pass : all) {
     if (name == pass.name) return pass;
     names.push_back(pass.name);
   }
@@ -65,15 +60,19 @@ const Pass& find_pass(const std::string& name) {
 struct Arguments {
   std::string graph;
   std::vector<std::string> passes;
+  bool pipeline = false;
   std::string out = "-";
 };
 
 void run(const Arguments& arguments) {
-  std::vector<const Pass*> passes;
-  for (const std::string& name : arguments.passes) passes.push_back(&find_pass(name));
+  std::vector<GraphPass> chosen;
+  for (const std::string& name : arguments.passes) chosen.push_back(find_pass(name));
+  if (arguments.pipeline) {
+    chosen.insert(chosen.end(), graph_passes().begin(), graph_passes().end());
+  }
   Graph graph = load_graph(arguments.graph);
-  for (const Pass* pass : passes) {
-    graph = pass->run(graph);
+  for (const GraphPass& pass : chosen) {
+    graph = pass.run(graph);
     verify(graph);
   }
   save_text(arguments.out, to_text(graph));
@@ -85,9 +84,10 @@ Verb add_opt(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("opt", "Run graph passes on a graph text and print it");
   const auto arguments = std::make_shared<Arguments>();
   verb->add_option("graph", arguments->graph, "A graph text; - is the standard input")->required();
-  std::string passes = "A pass to run; may be given several times, in order:";
-  for (const Pass& pass : kPasses) passes += fmt::format("\n{}: {}", pass.name, pass.doc);
-  verb->add_option("--pass", arguments->passes, passes)->expected(1)->take_all();
+  std::string doc = "A pass to run; may be given several times, in order:";
+  for (const GraphPass& pass : passes()) doc += fmt::format("\n{}: {}", pass.name, pass.why_here);
+  verb->add_option("--pass", arguments->passes, doc)->expected(1)->take_all();
+  verb->add_flag("--pipeline", arguments->pipeline, "Then run all that compiling runs, in order");
   verb->add_option("--out", arguments->out, "The file to write; - is the standard output");
   return {verb, [arguments] { run(*arguments); }};
 }
