@@ -6,10 +6,6 @@
 
 namespace plait {
 
-// expr.cpp
-const ExprNode* find_symbol(std::string_view name);
-std::vector<std::string> symbol_names();
-
 namespace {
 
 const char* function_name(ExprKind kind) {

@@ -59,6 +59,10 @@ struct ExprFactory {
 
 inline const ExprNode& node_of(Expr e) { return *ExprFactory::node(e); }
 
+// The symbols made so far: null if there is none of that name; the names sorted.
+const ExprNode* find_symbol(std::string_view name);
+std::vector<std::string> symbol_names();
+
 // One term of a sum. `monomial` has no coefficient; that of the constant term is 1.
 struct Term {
   int64_t coefficient;
