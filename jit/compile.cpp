@@ -123,6 +123,11 @@ Program compile_graph(const Graph& graph, const Options& options,
   auto impl = build(simplified, options, options.fuse, false, dump ? &*dump : nullptr);
   if (options.check) impl->unfused = build(simplified, options, false, true, nullptr);
   impl->optimizer = std::move(optimizer);
+  for (Value v = 0; v < graph.size(); ++v) {
+    const Node& node = graph.node(v);
+    if (node.op == MetaOp::input) impl->declared_inputs.push_back(node.attributes.name);
+  }
+  if (impl->unfused) impl->unfused->declared_inputs = impl->declared_inputs;
   compile_log().add(simplified, options);
   return Program(std::move(impl));
 }

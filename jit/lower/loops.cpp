@@ -93,7 +93,7 @@ class LoopsLowering {
     const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
     if (loops != 1 || !context_.alone) return;
     LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
-    if (outer_.size() == 1) return;
+    if (outer_.size() == 1 || axis.extent.is_constant(1)) return;
     std::vector<Expr> group(nest_.extents.size());
     expand_axis(axis, Expr::variable(0), nest_.extents, group);
     Substitution substitution;
@@ -109,8 +109,8 @@ class LoopsLowering {
     context_.result.sizes.push_back(axis.extent);
     // The length of a chunk is an argument too: the kernel stays free of the formula.
     const ReductionOrder formula = inner_.empty() ? ReductionOrder{} : order();
+    values_.set_flat_size(axis.extent, size);
     axis.extent = size;
-    values_.set_flat_size(size);
     if (inner_.empty()) return;
     context_.result.kernel.symbols.push_back("_chunk");
     context_.result.sizes.push_back(formula.chunk);

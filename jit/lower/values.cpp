@@ -116,7 +116,8 @@ BufferId Values::buffer_of(Value v, bool write) {
   kernel::Buffer buffer;
   buffer.name = fmt::format("{}{}", write ? "y" : "x", buffers_.size());
   buffer.dtype = type.dtype;
-  buffer.size = flat_size_ && type.rank() > 0 ? *flat_size_ : element_count(type.shape);
+  buffer.size = element_count(type.shape);
+  if (flat_size_ && buffer.size == flat_size_->first) buffer.size = flat_size_->second;
   buffer.access = write ? Access::write : Access::read;
   const BufferId id = builder_.add_buffer(std::move(buffer));
   buffers_.emplace(v, id);

@@ -68,8 +68,8 @@ class Values {
   BufferId registers(DType dtype, int64_t size, uint32_t lanes);
   ValueId narrow(ValueId id, DType dtype) { return builder_.cast(dtype, id); }
 
-  // Treats addresses over one flat axis of this size: buffers get that size.
-  void set_flat_size(Expr size) { flat_size_ = size; }
+  // Addresses of values of `count` elements run over one flat axis: buffers get the size `symbol`.
+  void set_flat_size(Expr count, Expr symbol) { flat_size_ = {count, symbol}; }
 
  private:
   struct Emitted {
@@ -134,7 +134,7 @@ class Values {
   std::unordered_set<Value> computed_here_;
   std::unordered_map<Key, std::pair<BufferId, Expr>, KeyHash> in_buffer_;
   std::unordered_map<Value, BufferId> buffers_;
-  std::optional<Expr> flat_size_;
+  std::optional<std::pair<Expr, Expr>> flat_size_;
 };
 
 }  // namespace plait::lower

@@ -152,7 +152,7 @@ bool Cluster::try_add(Value v) {
   if (!keeps_order(v)) return refuse("something outside lies between");
   const size_t axes = extents_.size();
   std::optional<Entry> entry = place(v);
-  if (!entry || !fits(*entry)) {
+  if (!entry || !fits(v, *entry)) {
     extents_.resize(axes);
     return refuse("it has no tuple over the nest's axes at which all it reads is available");
   }
@@ -305,8 +305,8 @@ bool Cluster::can_compute_at(Value v, const Tuple& tuple, int budget) const {
   return true;
 }
 
-// A contraction's epilogue runs once per element of its result.
-bool Cluster::fits(const Entry& entry) const {
+// The tuple runs through every element exactly once; a contraction's epilogue, as its result does.
+bool Cluster::fits(Value v, const Entry& entry) const {
   std::set<uint32_t> axes;
   for (Expr e : entry.tuple) {
     for (uint32_t id : variables_of(e)) axes.insert(id);
@@ -317,6 +317,9 @@ bool Cluster::fits(const Entry& entry) const {
       if (!axes.contains(axis) && !extents_[axis].is_constant(1)) return false;
     }
   }
+  Expr count = 1;
+  for (uint32_t axis : axes) count = count * extents_[axis];
+  if (!(simplified(count) == simplified(element_count(graph_.type(v).shape)))) return false;
   std::set<uint32_t> reduced(entry.reduced.begin(), entry.reduced.end());
   if (reduced.size() != entry.reduced.size()) return false;
   return std::none_of(reduced.begin(), reduced.end(),
