@@ -50,11 +50,12 @@ class Search {
     for (uint32_t v : variables) {
       if (needed.contains(v)) variables_.emplace_back(v, *ranges.extent(v));
     }
-    // Conditions on what is out of scope by now say nothing here.
+    // Other conditions have nothing to say here.
     std::erase_if(facts_, [&](Expr fact) {
       const std::vector<uint32_t> used = variables_of(fact);
       return std::any_of(used.begin(), used.end(), [&](uint32_t v) {
-        return std::find(variables.begin(), variables.end(), v) == variables.end();
+        return std::none_of(variables_.begin(), variables_.end(),
+                            [&](const auto& known) { return known.first == v; });
       });
     });
     std::vector<Expr> all = facts_;

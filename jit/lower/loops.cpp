@@ -93,7 +93,7 @@ class LoopsLowering {
     const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
     if (loops != 1 || !context_.alone) return;
     LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
-    if (outer_.size() == 1 || axis.extent.is_constant(1)) return;
+    if (outer_.size() == 1 || axis.extent.constant().value_or(2) < 2) return;
     std::vector<Expr> group(nest_.extents.size());
     expand_axis(axis, Expr::variable(0), nest_.extents, group);
     Substitution substitution;
