@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
+#include <mutex>
 #include <set>
 
 #include "core/error.h"
 #include "core/graph/build.h"
+#include "core/graph/text.h"
 #include "jit/dump.h"
 #include "jit/launches.h"
+#include "jit/llvm/object_cache.h"
 #include "jit/pipeline.h"
 #include "jit/program_impl.h"
 #include "ops/compose.h"
@@ -18,32 +22,72 @@
 namespace plait {
 namespace {
 
-std::atomic<uint64_t> program_count = 0;
-std::atomic<uint64_t> kernel_count = 0;
-
-Backend& backend_for(Engine engine) {
-  switch (engine) {
-    case Engine::llvm: {
-      static const std::unique_ptr<Backend> llvm = make_llvm_backend();
-      return *llvm;
-    }
-    case Engine::interp: {
-      static const std::unique_ptr<Backend> interpreter = make_interpreter_backend();
-      return *interpreter;
-    }
+// Why programs were compiled, the latest last.
+class CompileLog {
+ public:
+  void add(const Graph& graph, const Options& options) {
+    const size_t hash = std::hash<std::string>()(to_text(graph));
+    std::lock_guard lock(mutex_);
+    std::set<std::string>& keys = options_of_graph_[hash];
+    const char* why = keys.empty() ? "new graph" : "new options";
+    if (!keys.insert(options.key()).second) why = "compiled before, and let go or asked for again";
+    constexpr size_t kMost = 1000;
+    if (reasons_.size() == kMost) reasons_.erase(reasons_.begin());
+    reasons_.push_back(
+        fmt::format("{}: {} outputs, {} nodes", why, graph.outputs().size(), graph.size()));
+    ++programs_;
   }
-  PLAIT_UNREACHABLE("engine {}", static_cast<int>(engine));
+  void copy_to(CompileCount& count) {
+    std::lock_guard lock(mutex_);
+    count.programs = programs_;
+    count.reasons = reasons_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<size_t, std::set<std::string>> options_of_graph_;
+  std::vector<std::string> reasons_;
+  uint64_t programs_ = 0;
+};
+
+CompileLog& compile_log() {
+  static CompileLog log;
+  return log;
+}
+
+std::atomic<uint64_t> kernel_count = 0;
+std::atomic<uint64_t> cached_count = 0;
+
+// One backend per engine and cache folder, for the life of the process.
+Backend& backend_for(const Options& options) {
+  static std::mutex mutex;
+  static std::map<std::pair<Engine, std::string>, std::unique_ptr<Backend>> backends;
+  std::lock_guard lock(mutex);
+  std::unique_ptr<Backend>& backend = backends[{options.backend, options.cache_dir}];
+  if (backend) return *backend;
+  switch (options.backend) {
+    case Engine::llvm:
+      backend = make_llvm_backend("", native::cache_folder(options.cache_dir));
+      return *backend;
+    case Engine::interp:
+      backend = make_interpreter_backend();
+      return *backend;
+  }
+  PLAIT_UNREACHABLE("engine {}", static_cast<int>(options.backend));
 }
 
 std::shared_ptr<Program::Impl> build(const Graph& graph, const Options& options, bool fuse,
                                      bool keep_all, Dump* dump) {
   fusion::FusionPlan plan = fusion::plan_fusion(graph, fuse);
   LaunchList list = make_launches(graph, plan, host_target());
-  Backend& backend = backend_for(options.backend);
+  Backend& backend = backend_for(options);
+  const BackendCounts before = backend.counts();
   std::vector<std::shared_ptr<CompiledKernel>> compiled(list.kernels.size());
   tbb::parallel_for(size_t{0}, compiled.size(),
                     [&](size_t i) { compiled[i] = backend.compile(list.kernels[i]); });
-  kernel_count += compiled.size();
+  const BackendCounts after = backend.counts();
+  kernel_count += after.compiled - before.compiled;
+  cached_count += after.cached - before.cached;
   auto impl = std::make_shared<Program::Impl>(graph, options, std::move(plan), std::move(list),
                                               std::move(compiled), keep_all);
   if (dump) dump->program(*impl);
@@ -79,7 +123,12 @@ Program compile_graph(const Graph& graph, const Options& options,
   auto impl = build(simplified, options, options.fuse, false, dump ? &*dump : nullptr);
   if (options.check) impl->unfused = build(simplified, options, false, true, nullptr);
   impl->optimizer = std::move(optimizer);
-  ++program_count;
+  for (Value v = 0; v < graph.size(); ++v) {
+    const Node& node = graph.node(v);
+    if (node.op == MetaOp::input) impl->declared_inputs.push_back(node.attributes.name);
+  }
+  if (impl->unfused) impl->unfused->declared_inputs = impl->declared_inputs;
+  compile_log().add(simplified, options);
   return Program(std::move(impl));
 }
 
@@ -135,6 +184,12 @@ Program compile(const std::vector<Tensor>& outputs, std::shared_ptr<optim::Optim
   return compile_graph(*graph, options, std::move(optimizer));
 }
 
-CompileCount compile_count() { return {program_count, kernel_count, 0}; }
+CompileCount compile_count() {
+  CompileCount count;
+  compile_log().copy_to(count);
+  count.kernels = kernel_count;
+  count.kernels_cached = cached_count;
+  return count;
+}
 
 }  // namespace plait

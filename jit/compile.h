@@ -23,11 +23,13 @@ Program compile(const std::vector<Tensor>& outputs, std::shared_ptr<optim::Optim
 // From a graph, whose outputs keep their names.
 Program compile(const Graph& graph, const Options& options = Options::global());
 
-// How often the process compiled, and why: "first", "new graph", "new options".
+// How often the process compiled, and why.
 struct CompileCount {
   uint64_t programs = 0;
   uint64_t kernels = 0;         // generated and compiled
   uint64_t kernels_cached = 0;  // loaded from the object cache
+  // One line a program, of the last thousand: "new graph: 1 outputs, 1085 nodes".
+  std::vector<std::string> reasons;
 };
 CompileCount compile_count();
 

@@ -12,7 +12,7 @@ std::vector<Array> Program::run(const std::map<std::string, Array>& inputs) {
 }
 
 std::vector<std::string> Program::input_names() const {
-  std::vector<std::string> names = impl_->storage().inputs;
+  std::vector<std::string> names = impl_->declared_inputs;
   if (impl_->optimizer) {
     std::erase_if(
         names, [&](const std::string& name) { return impl_->optimizer->scalars().contains(name); });

@@ -85,9 +85,9 @@ std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs
 void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) const {
   for (const auto& [name, array] : inputs) {
     PLAIT_CHECK(
-        std::find(storage_.inputs.begin(), storage_.inputs.end(), name) != storage_.inputs.end(),
+        std::find(declared_inputs.begin(), declared_inputs.end(), name) != declared_inputs.end(),
         "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
-        to_string(array.type()), fmt::join(storage_.inputs, ", "));
+        to_string(array.type()), fmt::join(declared_inputs, ", "));
   }
 }
 

@@ -1,11 +1,14 @@
 #include "jit/thread_pool.h"
 
+#include <sched.h>
 #include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
+#include <tbb/task_scheduler_observer.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -16,16 +19,51 @@
 
 namespace plait {
 
+namespace {
+
+// Keeps each worker on a CPU of its own: two threads on one core take twice as long, and the
+// scheduler may leave them there for a second. The caller's thread stays free.
+class PinWorkers : public tbb::task_scheduler_observer {
+ public:
+  explicit PinWorkers(tbb::task_arena& arena) : tbb::task_scheduler_observer(arena) {
+    CPU_ZERO(&allowed_);
+    if (sched_getaffinity(0, sizeof allowed_, &allowed_) != 0) return;
+    const int here = sched_getcpu();
+    for (int offset = 1; offset <= CPU_SETSIZE; ++offset) {
+      const int cpu = (std::max(here, 0) + offset) % CPU_SETSIZE;
+      if (CPU_ISSET(cpu, &allowed_)) cpus_.push_back(cpu);
+    }
+    observe(true);
+  }
+  ~PinWorkers() override { observe(false); }
+
+  void on_scheduler_entry(bool worker) override {
+    if (!worker || cpus_.empty()) return;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpus_[(tbb::this_task_arena::current_thread_index() - 1) % cpus_.size()], &one);
+    sched_setaffinity(0, sizeof one, &one);
+  }
+
+ private:
+  cpu_set_t allowed_;
+  std::vector<int> cpus_;  // from the one after the caller's on
+};
+
+}  // namespace
+
 struct ThreadPool::Impl {
   explicit Impl(int count)
       : threads(count),
         limit(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(count)),
         arena(count),
+        pins(arena),
         scratch(count) {}
 
   int threads;
   tbb::global_control limit;
   tbb::task_arena arena;
+  PinWorkers pins;
   std::vector<std::shared_ptr<Buffer>> scratch;  // by thread
 };
 

@@ -57,8 +57,7 @@ Value mask(Graph& g, const Node& scatter, std::span<const Value> operands, size_
   }
   const Value index = meta::cast(g, operands[2], DType::i64);
   const Value position = meta::iota(g, DType::i64, shape, static_cast<int64_t>(axis));
-  const Value hit =
-      meta::binary(g, BinaryOp::eq, position, meta::broadcast(g, index, shape, kept));
+  const Value hit = meta::binary(g, BinaryOp::eq, position, meta::broadcast(g, index, shape, kept));
   const Value update = meta::broadcast(g, operands[1], shape, kept);
   return meta::select(g, hit, meta::binary(g, BinaryOp::add, operands[0], update), operands[0]);
 }

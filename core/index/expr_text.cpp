@@ -1,14 +1,10 @@
 // The text form of index expressions.
-#include <algorithm>
 #include <charconv>
 
 #include "core/index/node.h"
+#include "core/nearest.h"
 
 namespace plait {
-
-// expr.cpp
-const ExprNode* find_symbol(std::string_view name);
-std::vector<std::string> symbol_names();
 
 namespace {
 
@@ -123,32 +119,10 @@ class Printer {
   std::vector<Item> stack_;
 };
 
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
-std::string nearest_symbol(std::string_view name) {
-  std::string best;
-  size_t best_distance = 0;
-  for (const std::string& candidate : symbol_names()) {
-    const size_t distance = edit_distance(name, candidate);
-    if (best.empty() || distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  return best;
+std::string nearest_symbols(std::string_view name) {
+  const std::vector<std::string> names = symbol_names();
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  return nearest_names(name, known);
 }
 
 class Parser {
@@ -269,11 +243,8 @@ class Parser {
     if (word[0] == 'i')
       if (auto id = number_after_letter(word)) return Expr::variable(*id);
     const ExprNode* symbol = find_symbol(word);
-    if (!symbol) {
-      const std::string nearest = nearest_symbol(word);
-      PLAIT_CHECK(false, "parse_expr", "unknown dimension \"{}\" in \"{}\"{}", word, text_,
-                  nearest.empty() ? "" : fmt::format(". hint: did you mean \"{}\"?", nearest));
-    }
+    PLAIT_CHECK(symbol, "parse_expr", "unknown dimension \"{}\" in \"{}\". hint: {}", word, text_,
+                nearest_symbols(word));
     return ExprFactory::from(symbol);
   }
 

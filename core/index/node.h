@@ -59,6 +59,10 @@ struct ExprFactory {
 
 inline const ExprNode& node_of(Expr e) { return *ExprFactory::node(e); }
 
+// The symbols made so far: null if there is none of that name; the names sorted.
+const ExprNode* find_symbol(std::string_view name);
+std::vector<std::string> symbol_names();
+
 // One term of a sum. `monomial` has no coefficient; that of the constant term is 1.
 struct Term {
   int64_t coefficient;
@@ -74,6 +78,7 @@ Expr make_term(int64_t coefficient, Expr monomial);
 
 // The factors of a monomial, sorted; none for 1. The span refers to `monomial` itself or its node.
 std::span<const Expr> factors_of(const Expr& monomial);
+std::span<const Expr> factors_of(Expr&& monomial) = delete;
 Expr make_monomial(std::span<const Expr> sorted_factors);
 // a / b if every factor of b occurs in a.
 std::optional<Expr> divide_monomial(Expr a, Expr b);

@@ -1,4 +1,7 @@
 // Bounds of index expressions and the simplifications that need them.
+//
+// All of it holds at the points of the domain where the expression has a value: no divisor is 0
+// there. Proofs take the domain to have points.
 #pragma once
 
 #include <optional>

@@ -102,12 +102,31 @@ bool Facts::proves_nonnegative(Expr e) const {
   if (holds_by_ranges(e)) return true;
   int budget = kMaxSteps;
   try {
+    const Expr undivided = without_unit_quotient(e);
+    if (!(undivided == e)) return proves_nonnegative(undivided);
     if (prove(simplify(e, ranges_), with_quotients(e), 0, budget)) return true;
     const Expr rest = without_nonnegative_quotients(e);
     return !(rest == e) && proves_nonnegative(rest);
   } catch (const InternalError&) {
     return false;  // numbers left 64 bits on the way
   }
+}
+
+// An expression that is nonnegative exactly if e is, without one of its terms floor_div(a, d):
+// g + floor_div(a, d) >= 0 if d*g + a >= 0, and g - floor_div(a, d) >= 0 if d*g + d - 1 - a >= 0.
+Expr Facts::without_unit_quotient(Expr e) const {
+  for (Expr term : terms_of(e)) {
+    const Product product = split_term(term);
+    if (std::abs(product.coefficient) != 1 || product.factors.size() != 1) continue;
+    const Expr quotient = product.factors[0];
+    if (quotient.kind() != ExprKind::floor_div) continue;
+    const Expr a = quotient.operands()[0];
+    const Expr d = quotient.operands()[1];
+    if (!holds_by_ranges(d - 1)) continue;
+    const Expr rest = e - term;
+    return simplify(product.coefficient > 0 ? d * rest + a : d * rest + d - 1 - a, ranges_);
+  }
+  return e;
 }
 
 // e less its terms `c * floor_div(a, d)` with c > 0, d > 0 and a >= 0.

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "core/index/expr.h"
@@ -27,6 +29,9 @@ class Facts {
   bool proves_in_range(Expr index, Expr size) const {
     return proves_nonnegative(index) && proves_nonnegative(size - index - 1);
   }
+  // Tries e >= 0 out (search.cpp): true if it holds at every point, false with a point where it
+  // does not, absent if it held at all of many points of a domain too large to walk.
+  std::optional<bool> search_nonnegative(Expr e, std::string& point) const;
   const Ranges& ranges() const { return ranges_; }
 
   // Scopes: what was added after mark() goes with release(mark).
@@ -42,6 +47,7 @@ class Facts {
   size_t age(Expr monomial) const;
   std::vector<Expr> with_quotients(Expr goal) const;
   Expr without_nonnegative_quotients(Expr e) const;
+  Expr without_unit_quotient(Expr e) const;
 
   std::vector<Expr> facts_;
   std::vector<uint32_t> variables_;  // in order of definition

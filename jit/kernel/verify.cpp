@@ -19,6 +19,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "jit/kernel/facts.h"
 #include "jit/kernel/kir.h"
 #include "jit/kernel/types.h"
@@ -84,6 +85,17 @@ class Verifier {
     if (!where_.empty()) place += ": " + where_;
     if (instruction_ != nullptr) place += ": " + describe(*instruction_);
     PLAIT_UNREACHABLE("{}: {}", place, rule);
+  }
+
+  // What the prover leaves open: index lies in [0, size) if `goal` is never negative.
+  void try_out(Expr goal, Expr index, Expr size) const {
+    std::string point;
+    const std::optional<bool> holds = facts_.search_nonnegative(goal, point);
+    check(holds != false, "leaves [0, {}): it is {} at{}", to_string(size), to_string(index),
+          point);
+    if (holds) return;
+    PLAIT_LOG(info, "kernel {}: index {} lies in [0, {}) at all points tried, without proof",
+              kernel_.name, to_string(index), to_string(size));
   }
 
   // As in a dump, with variables by number.
@@ -295,8 +307,10 @@ class Verifier {
     if (b.scope == BufferScope::parameter)
       check(is_store ? b.access != Access::read : b.access != Access::write,
             "the access that the parameter declares does not allow this");
-    check(facts_.proves_in_range(i.expression, b.size), "can't be proven to lie in [0, {})",
-          to_string(b.size));
+    if (!facts_.proves_in_range(i.expression, b.size)) {
+      try_out(i.expression, i.expression, b.size);
+      try_out(b.size - i.expression - 1, i.expression, b.size);
+    }
     if (b.scope == BufferScope::registers) verify_register_index(i, b);
     if (!vector_variable_) return;
     const auto linear = linear_in(i.expression, *vector_variable_);

@@ -59,7 +59,8 @@ class ContractionLowering {
     Expr extent;
     bool plain = false;  // one load of the compute dtype, always in range
     bool axis_contiguous = false, k_contiguous = false;
-    int64_t width = 0;  // of a panel
+    int64_t width = 0;  // of a packed panel
+    int64_t step = 0;   // from one panel to the next, along the factor's axis
   };
 
   // ---- preparation
@@ -96,8 +97,12 @@ class ContractionLowering {
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
     tiling_ = choose_tiling(context_.target, dtype_, estimate(batch_), estimate(m_), estimate(n_),
                             estimate(k_), left_direct_);
-    left_.width = tiling_.rows;
+    // Packed rows fill whole vectors: the lanes past a tile's rows are the next rows, unused.
+    left_.width = 1;
+    while (left_.width < tiling_.rows) left_.width *= 2;
+    left_.step = tiling_.rows;
     right_.width = tiling_.columns();
+    right_.step = tiling_.columns();
     panels_ = values_.simplified(ceil_div(n_, tiling_.columns()));
     panel_size_ = values_.simplified(k_ * tiling_.columns());
     double epilogue = 0;
@@ -105,7 +110,11 @@ class ContractionLowering {
       epilogue += fusion::operation_cost(graph_.node(member.value));
     }
     epilogue_cost_ = epilogue;
-    loops_epilogue_ = epilogue > kUnrolledEpilogue + 1 || !leaves_.is_constant(1);
+    const Expr most = Expr(tiling_.block_k);
+    blocks_ = values_.simplified(ceil_div(leaf_, most));
+    block_ = values_.simplified(ceil_div(leaf_, max(Expr(1), blocks_)));
+    in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
+    loops_epilogue_ = epilogue > kUnrolledEpilogue + 1 || in_parts_;
   }
 
   // Stores run along the right factor's axis; swap if the result's last axis is the left one's.
@@ -170,16 +179,16 @@ class ContractionLowering {
     const auto lanes = static_cast<uint32_t>(tiling_.vector);
     acc_ = values_.registers(dtype_, accumulators, lanes);
     held_ = values_.registers(dtype_, tiling_.columns(), lanes);
-    if (loops_epilogue_) {
-      const Expr tiles = leaves_.is_constant(1)
-                             ? Expr(1)
-                             : Expr(tiling_.block_rows / tiling_.rows * tiling_.group_panels);
-      tile_ = values_.local(dtype_, tiles * accumulators);
-    }
+    const int64_t waiting = tiling_.block_rows / tiling_.rows * tiling_.chunk_panels;
+    if (loops_epilogue_) tile_ = values_.local(dtype_, (in_parts_ ? waiting : 1) * accumulators);
+    if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, waiting * accumulators);
     if (tiling_.pack_per_task) {
       packed_right_ = values_.local(dtype_, panel_size_ * tiling_.group_panels);
     }
-    if (!left_direct_) packed_left_ = values_.local(dtype_, k_ * tiling_.block_rows);
+    if (!left_direct_) {
+      const int64_t tiles = tiling_.block_rows / tiling_.rows;
+      packed_left_ = values_.local(dtype_, k_ * (tiles * left_.width));
+    }
   }
 
   double pack_cost() const {
@@ -222,7 +231,7 @@ class ContractionLowering {
     const BufferId to = &factor == &left_ ? packed_left_ : packed_right_;
     const Expr size = k_ * factor.width;
     values_.loop(LoopKind::serial, count, [&](Expr p) {
-      const Expr start = values_.simplified((first + p) * factor.width);
+      const Expr start = values_.simplified((first + p) * factor.step);
       const Expr base = values_.simplified(offset + p * size);
       if (factor.k_contiguous && !factor.axis_contiguous) {
         pack_transposed(factor, start, to, base);
@@ -311,23 +320,45 @@ class ContractionLowering {
     const Expr right_base = tiling_.pack_per_task
                                 ? Expr()
                                 : values_.simplified((batch * panels_ + first_panel) * panel_size_);
-    auto leaf = [&](Expr q) {
-      const Expr k_start = values_.simplified(q * leaf_);
-      const Expr k_length = values_.simplified(min(leaf_, k_ - k_start));
-      values_.loop(LoopKind::serial, panels, [&](Expr jp) {
-        values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
-          multiply(first_row, ip, right_base + jp * panel_size_, k_start, k_length);
-          const Expr tile = jp * (tiling_.block_rows / tiling_.rows) + ip;
-          finish(q, values_.simplified(first_row + ip * tiling_.rows),
-                 values_.simplified((first_panel + jp) * tiling_.columns()), tile);
+    const Expr chunk = in_parts_ ? Expr(tiling_.chunk_panels) : panels;
+    values_.loop(LoopKind::serial, ceil_div(panels, max(Expr(1), chunk)), [&](Expr c) {
+      const Expr from = c * chunk;
+      const Expr here = values_.simplified(min(chunk, panels - from));
+      each_part([&](const Part& part) {
+        values_.loop(LoopKind::serial, here, [&](Expr jp) {
+          values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
+            const Expr tile = jp * (tiling_.block_rows / tiling_.rows) + ip;
+            const Expr slot = tile * (tiling_.rows * tiling_.columns());
+            multiply(first_row, ip, right_base + (from + jp) * panel_size_, part, slot);
+            finish(part, values_.simplified(first_row + ip * tiling_.rows),
+                   values_.simplified((first_panel + from + jp) * tiling_.columns()), slot);
+          });
         });
       });
+    });
+  }
+
+  // A block of a leaf of k.
+  struct Part {
+    Expr leaf, block;
+    Expr start, length;
+  };
+
+  void each_part(const std::function<void(const Part&)>& body) {
+    auto loop = [&](Expr count, const std::function<void(Expr)>& inside) {
+      if (count.is_constant(1)) return inside(Expr());
+      values_.loop(LoopKind::serial, count, inside);
     };
-    if (leaves_.is_constant(1)) {
-      leaf(Expr());
-    } else {
-      values_.loop(LoopKind::serial, leaves_, leaf);
-    }
+    loop(leaves_, [&](Expr q) {
+      const Expr leaf_start = q * leaf_;
+      const Expr leaf_length = values_.simplified(min(leaf_, k_ - leaf_start));
+      loop(blocks_, [&](Expr b) {
+        const Expr from = b * block_;
+        const Expr length = values_.simplified(min(block_, leaf_length - from));
+        body(
+            {q, b, values_.simplified(leaf_start + from), values_.simplified(max(Expr(), length))});
+      });
+    });
   }
 
   Expr register_at(Expr row, Expr vector, Expr lane) const {
@@ -342,7 +373,7 @@ class ContractionLowering {
 
   ValueId left_element(Expr first_row, Expr ip, Expr row, Expr k) {
     if (!left_direct_) {
-      return builder_.load(packed_left_, values_.simplified((ip * k_ + k) * tiling_.rows + row));
+      return builder_.load(packed_left_, values_.simplified((ip * k_ + k) * left_.width + row));
     }
     Expr index = first_row + ip * tiling_.rows + row;
     if (prove_less(index, m_, values_.ranges()) != true) index = min(index, m_ - 1);
@@ -353,12 +384,32 @@ class ContractionLowering {
     return is_float(dtype_) ? builder_.fma(a, b, c) : builder_.add(builder_.mul(a, b), c);
   }
 
-  // The tile of registers over one leaf. The smaller operand is held; the other streams.
-  void multiply(Expr first_row, Expr ip, Expr right_base, Expr k_start, Expr k_length) {
+  void each_accumulator(const std::function<void(Expr at)>& body) {
     values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
-      each_vector(
-          [&](Expr j, Expr lane) { builder_.store(acc_, register_at(i, j, lane), zero()); });
+      each_vector([&](Expr j, Expr lane) { body(register_at(i, j, lane)); });
     });
+  }
+
+  // `yes` where a == b, else `no`; without a branch where that is certain.
+  void branch(Expr a, Expr b, const std::function<void()>& yes, const std::function<void()>& no) {
+    if (values_.simplified(a - b).is_constant(0)) return yes();
+    const ValueId equal = builder_.binary(kernel::Op::eq, builder_.index(values_.simplified(a)),
+                                          builder_.index(values_.simplified(b)));
+    values_.when(equal, yes);
+    values_.when(builder_.unary(kernel::Op::bit_not, equal), no);
+  }
+
+  // The tile of registers over one part of k: a leaf's first block starts at zero, the others where
+  // the block before stopped. The smaller operand is held; the other streams.
+  void multiply(Expr first_row, Expr ip, Expr right_base, const Part& part, Expr slot) {
+    branch(
+        part.block, 0,
+        [&] { each_accumulator([&](Expr at) { builder_.store(acc_, at, zero()); }); },
+        [&] {
+          each_accumulator([&](Expr at) {
+            builder_.store(acc_, at, builder_.load(tile_, values_.simplified(slot + at)));
+          });
+        });
     auto right = [&](Expr k, Expr j, Expr lane) {
       return builder_.load(packed_right_, values_.simplified(right_base + k * tiling_.columns() +
                                                              j * tiling_.vector + lane));
@@ -367,8 +418,8 @@ class ContractionLowering {
       const Expr at = register_at(i, j, lane);
       builder_.store(acc_, at, multiply_add(a, b, builder_.load(acc_, at)));
     };
-    values_.loop(LoopKind::serial, k_length, [&](Expr step) {
-      const Expr k = values_.simplified(k_start + step);
+    values_.loop(LoopKind::serial, part.length, [&](Expr step) {
+      const Expr k = values_.simplified(part.start + step);
       if (tiling_.rows >= tiling_.vectors) {
         each_vector([&](Expr j, Expr lane) {
           builder_.store(held_, register_at(Expr(), j, lane), right(k, j, lane));
@@ -392,7 +443,7 @@ class ContractionLowering {
 
   // ---- after the product
 
-  void finish(Expr q, Expr row, Expr column, Expr tile) {
+  void finish(const Part& part, Expr row, Expr column, Expr slot) {
     if (!loops_epilogue_) {
       values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
         values_.when_less(row + i, m_, [&] {
@@ -404,44 +455,49 @@ class ContractionLowering {
       });
       return;
     }
-    const Expr base = leaves_.is_constant(1) ? Expr() : tile * (tiling_.rows * tiling_.columns());
-    spill(q, base);
-    auto loop_over_tile = [&] {
-      const Expr rows_here = values_.simplified(min(Expr(tiling_.rows), m_ - row));
-      values_.loop(LoopKind::serial, rows_here, [&](Expr i) {
-        values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
-          values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
-            const Expr in_row = j * tiling_.vector + lane;
-            const Expr slot = values_.simplified(base + i * tiling_.columns() + in_row);
-            store_results(row + i, column + in_row, [&] { return builder_.load(tile_, slot); });
-          });
-        });
+    if (!in_parts_) slot = Expr();
+    auto spill = [&] {
+      each_accumulator([&](Expr at) {
+        builder_.store(tile_, values_.simplified(slot + at), builder_.load(acc_, at));
       });
     };
-    if (leaves_.is_constant(1)) return loop_over_tile();
-    const ValueId last = builder_.binary(kernel::Op::eq, builder_.index(q),
-                                         builder_.index(values_.simplified(leaves_ - 1)));
-    values_.when(last, loop_over_tile);
+    branch(
+        part.block, blocks_ - 1,
+        [&] {
+          if (leaves_.is_constant(1)) {
+            spill();
+            return loop_over_tile(tile_, row, column, slot);
+          }
+          add_leaf(part, slot);
+          branch(part.leaf, leaves_ - 1, [&] { loop_over_tile(sum_, row, column, slot); }, [] {});
+        },
+        spill);
   }
 
-  // The registers into the tile in memory; leaves after the first add to it.
-  void spill(Expr q, Expr base) {
-    auto each = [&](bool add) {
-      values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
-        each_vector([&](Expr j, Expr lane) {
-          const Expr at = register_at(i, j, lane);
-          const Expr slot = values_.simplified(base + at);
-          ValueId value = builder_.load(acc_, at);
-          if (add) value = builder_.add(builder_.load(tile_, slot), value);
-          builder_.store(tile_, slot, value);
-        });
+  // The leaf's registers onto the sum of the leaves before.
+  void add_leaf(const Part& part, Expr slot) {
+    auto each = [&](bool first) {
+      each_accumulator([&](Expr at) {
+        const Expr to = values_.simplified(slot + at);
+        ValueId value = builder_.load(acc_, at);
+        if (!first) value = builder_.add(builder_.load(sum_, to), value);
+        builder_.store(sum_, to, value);
       });
     };
-    if (leaves_.is_constant(1)) return each(false);
-    const ValueId first =
-        builder_.binary(kernel::Op::eq, builder_.index(q), builder_.index(Expr()));
-    values_.when(first, [&] { each(false); });
-    values_.when(builder_.unary(kernel::Op::bit_not, first), [&] { each(true); });
+    branch(part.leaf, 0, [&] { each(true); }, [&] { each(false); });
+  }
+
+  void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot) {
+    const Expr rows_here = values_.simplified(min(Expr(tiling_.rows), m_ - row));
+    values_.loop(LoopKind::serial, rows_here, [&](Expr i) {
+      values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
+        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
+          const Expr in_row = j * tiling_.vector + lane;
+          const Expr at = values_.simplified(slot + i * tiling_.columns() + in_row);
+          store_results(row + i, column + in_row, [&] { return builder_.load(tile, at); });
+        });
+      });
+    });
   }
 
   void store_results(Expr row, Expr column, const std::function<ValueId()>& product) {
@@ -466,12 +522,12 @@ class ContractionLowering {
   std::vector<Expr> axes_;     // what each is at the insertion point
   DType dtype_ = DType::f32;
   LoopAxis batch_axis_, m_axis_, n_axis_, k_axis_;
-  Expr batch_, m_, n_, k_, leaf_, leaves_, panels_, panel_size_;
+  Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_, panel_size_;
   Factor left_, right_;
   Tiling tiling_{};
-  bool left_direct_ = false, loops_epilogue_ = false;
+  bool left_direct_ = false, in_parts_ = false, loops_epilogue_ = false;
   double epilogue_cost_ = 0;
-  BufferId acc_ = 0, held_ = 0, tile_ = 0, packed_left_ = 0, packed_right_ = 0;
+  BufferId acc_ = 0, held_ = 0, tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/reduction_order.h"
+#include "jit/lower/across.h"
 #include "jit/lower/axes.h"
 #include "jit/lower/levels.h"
 #include "jit/lower/nests.h"
@@ -53,7 +54,8 @@ class LoopsLowering {
         nest_(context.nest),
         values_(context.values),
         builder_(context.values.builder()),
-        levels_(context.graph, context.plan, context.nest) {}
+        levels_(context.graph, context.plan, context.nest),
+        across_(context.values, context.graph) {}
 
   void run() {
     values_.set_computed_here(nest_.members);
@@ -91,7 +93,7 @@ class LoopsLowering {
     const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
     if (loops != 1 || !context_.alone) return;
     LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
-    if (outer_.size() == 1) return;
+    if (outer_.size() == 1 || axis.extent.is_constant(1)) return;
     std::vector<Expr> group(nest_.extents.size());
     expand_axis(axis, Expr::variable(0), nest_.extents, group);
     Substitution substitution;
@@ -107,8 +109,8 @@ class LoopsLowering {
     context_.result.sizes.push_back(axis.extent);
     // The length of a chunk is an argument too: the kernel stays free of the formula.
     const ReductionOrder formula = inner_.empty() ? ReductionOrder{} : order();
+    values_.set_flat_size(axis.extent, size);
     axis.extent = size;
-    values_.set_flat_size(size);
     if (inner_.empty()) return;
     context_.result.kernel.symbols.push_back("_chunk");
     context_.result.sizes.push_back(formula.chunk);
@@ -160,7 +162,7 @@ class LoopsLowering {
       const bool reduction = node.op == MetaOp::reduce;
       const bool full = nest_.inner.empty() || !levels_.is_row_level(member);
       if (reduction && full) {
-        across_.push_back(&member);
+        across_.add(member);
       } else if (reduction) {
         const DType operand = graph_.type(node.operands[0]).dtype;
         Reduction reduction_state{&member, Reducer(builder_, node.reduce(), operand), {}, {}, {},
@@ -170,7 +172,7 @@ class LoopsLowering {
         (full ? full_stores_ : row_stores_).push_back(&member);
       }
     }
-    for (const Member* member : across_) levels_.add_target(*member, /*operand=*/true);
+    for (const Member* member : across_.members()) levels_.add_target(*member, true);
     for (const Reduction& reduction : reductions_) levels_.add_target(*reduction.member, true);
     for (const Member* member : full_stores_) levels_.add_target(*member, false);
     levels_.choose_row_buffers();
@@ -277,28 +279,19 @@ class LoopsLowering {
     });
   }
 
-  // Reductions over the rows themselves: an iteration takes a chunk of rows and accumulates what
-  // they add to each inner element; a second phase folds the chunks.
+  // With reductions over the rows themselves an iteration takes a chunk of rows.
   void lower_chunks_of_rows() {
     make_accumulators();
     const Expr count = rows();
-    const Expr row_size = inner_elements();
     const ReductionOrder row_order = reduction_order(std::vector<Expr>{count}, false);
     const Expr chunks = values_.simplified(ceil_div(count, row_order.chunk));
-    std::vector<BufferId> acc;
-    std::vector<BufferId> partial;
-    for (const Member* member : across_) {
-      const DType dtype = reducer_of(*member).dtypes()[0];
-      acc.push_back(values_.local(dtype, row_size));
-      partial.push_back(values_.workspace(dtype, chunks * row_size));
-    }
-    across_accumulators_ = acc;
+    across_.allocate(inner_elements(), chunks);
     values_.phase(chunks, cost_of_row() * 128, [&](Expr p) {
       const Expr first = p * row_order.chunk;
       const Expr length = values_.simplified(min(row_order.chunk, count - first));
       allocate_row_buffers();
       values_.loop(LoopKind::serial, ceil_div(length, row_order.block), [&](Expr b) {
-        fill_across(acc, row_size);
+        across_.start_block();
         const Expr start = b * row_order.block;
         const Expr rows_here = values_.simplified(min(Expr(row_order.block), length - start));
         values_.loop(LoopKind::serial, rows_here, [&](Expr r) {
@@ -306,85 +299,19 @@ class LoopsLowering {
           row_body([this](int level) { reduce_level(level, std::nullopt); });
           store_row_values();
         });
-        flush_across(acc, partial, p * row_size, row_size, b);
+        across_.end_block(p, b);
       });
     });
-    fold_across(partial, chunks, row_size);
+    across_.fold([this](const Member& member, Expr index) {
+      set_inner(index);
+      return at_axes(member.tuple);
+    });
   }
 
   Expr inner_elements() const {
     Expr count = 1;
     for (const LoopAxis& axis : inner_) count = count * axis.extent;
     return values_.simplified(count);
-  }
-
-  Reducer reducer_of(const Member& member) {
-    const Node& node = graph_.node(member.value);
-    return {builder_, node.reduce(), graph_.type(node.operands[0]).dtype};
-  }
-
-  void fill_across(const std::vector<BufferId>& acc, Expr row_size) {
-    vector_strip(values_, row_size, [&](Expr index, Expr) {
-      for (size_t i = 0; i < acc.size(); ++i) {
-        builder_.store(acc[i], values_.simplified(index), reducer_of(*across_[i]).identity()[0]);
-      }
-    });
-  }
-
-  // partial = acc for the first block of a chunk, partial ∘ acc for the others.
-  void flush_across(const std::vector<BufferId>& acc, const std::vector<BufferId>& partial,
-                    Expr offset, Expr row_size, Expr block) {
-    vector_strip(values_, row_size, [&](Expr index, Expr) {
-      for (size_t i = 0; i < acc.size(); ++i) {
-        Reducer reducer = reducer_of(*across_[i]);
-        const Expr to = values_.simplified(offset + index);
-        const ValueId value = builder_.load(acc[i], values_.simplified(index));
-        const ValueId first =
-            builder_.binary(kernel::Op::eq, builder_.index(block), builder_.index(0));
-        const ValueId before =
-            builder_.select(first, reducer.identity()[0], builder_.load(partial[i], to));
-        builder_.store(partial[i], to, reducer.combine({before}, {value})[0]);
-      }
-    });
-  }
-
-  void fold_across(const std::vector<BufferId>& partial, Expr chunks, Expr row_size) {
-    std::vector<BufferId> total;
-    for (const Member* member : across_) {
-      total.push_back(values_.registers(reducer_of(*member).dtypes()[0], kLanes, kLanes));
-    }
-    values_.phase(ceil_div(row_size, kLanes), 100, [&](Expr p) {
-      auto each = [&](const std::function<void(Expr, Expr)>& body) {
-        values_.loop(LoopKind::vector, kLanes, [&](Expr lane) {
-          const Expr index = p * kLanes + lane;
-          values_.when_less(index, row_size, [&] { body(values_.simplified(index), lane); });
-        });
-      };
-      each([&](Expr, Expr lane) {
-        for (size_t i = 0; i < total.size(); ++i) {
-          builder_.store(total[i], lane, reducer_of(*across_[i]).identity()[0]);
-        }
-      });
-      values_.loop(LoopKind::serial, chunks, [&](Expr c) {
-        each([&](Expr index, Expr lane) {
-          for (size_t i = 0; i < total.size(); ++i) {
-            const ValueId sum = builder_.load(total[i], lane);
-            const ValueId next =
-                builder_.load(partial[i], values_.simplified(c * row_size + index));
-            builder_.store(total[i], lane, reducer_of(*across_[i]).combine({sum}, {next})[0]);
-          }
-        });
-      });
-      each([&](Expr index, Expr lane) {
-        set_inner(index);
-        for (size_t i = 0; i < total.size(); ++i) {
-          values_.store(
-              across_[i]->value, at_axes(across_[i]->tuple),
-              reducer_of(*across_[i])
-                  .result({builder_.load(total[i], lane)}, graph_.type(across_[i]->value).dtype));
-        }
-      });
-    });
   }
 
   void set_inner(Expr index) {
@@ -442,14 +369,10 @@ class LoopsLowering {
       const Tuple tuple = at_axes(member->tuple);
       values_.store(member->value, tuple, values_.at(member->value, tuple));
     }
-    for (size_t i = 0; i < across_.size(); ++i) {
-      if (levels_.level_of_operand(*across_[i]) != level) continue;
-      Reducer reducer = reducer_of(*across_[i]);
-      const BufferId acc = across_accumulators_[i];
-      const ValueId value = operand_value(*across_[i]);
-      const ValueId before = builder_.load(acc, values_.simplified(inner_index));
-      builder_.store(acc, values_.simplified(inner_index),
-                     reducer.combine({before}, reducer.element(value, Expr()))[0]);
+    for (size_t i = 0; i < across_.members().size(); ++i) {
+      const Member& member = *across_.members()[i];
+      if (levels_.level_of_operand(member) != level) continue;
+      across_.accumulate(i, inner_index, operand_value(member));
     }
   }
 
@@ -710,8 +633,7 @@ class LoopsLowering {
   Expr lane_base_;
   std::vector<Expr> axes_;             // what each group axis is at the insertion point
   std::vector<Reduction> reductions_;  // per row
-  std::vector<const Member*> across_;  // over the rows
-  std::vector<BufferId> across_accumulators_;
+  AcrossRows across_;                  // over the rows
   std::vector<const Member*> full_stores_, row_stores_;
 };
 

@@ -88,8 +88,7 @@ LoweredGroup lower_group(const Graph& graph, const fusion::FusionPlan& plan,
   kernel::Builder builder(result.kernel);
   Values values(graph, plan, builder, result);
   for (const fusion::Nest& nest : group.nests) {
-    const NestContext context{graph,  plan,   nest, target,
-                              result, values, group.nests.size() == 1};
+    const NestContext context{graph, plan, nest, target, result, values, group.nests.size() == 1};
     switch (nest.kind) {
       case fusion::NestKind::loops:
         lower_loops(context);

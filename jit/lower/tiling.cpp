@@ -8,7 +8,7 @@ namespace plait::lower {
 namespace {
 
 // Enough tasks to balance threads of unequal speed, few enough to keep blocks large.
-constexpr double kTasks = 16;
+constexpr double kTasks = 8;
 
 double padded(double extent, double step) { return std::ceil(extent / step) * step; }
 
@@ -64,13 +64,17 @@ Tiling choose_tiling(const Target& target, DType dtype, double batch, double m, 
   n = std::max(n, 1.0);
   k = std::max(k, 1.0);
   const Tile tile = choose_tile(target, lanes, m, n, left_direct);
-  Tiling result{lanes, tile.rows, tile.vectors, 0, 0, false};
+  Tiling result{lanes, tile.rows, tile.vectors, 0, 0, 0, 0, false};
   const auto rows = static_cast<double>(tile.rows);
   const double row_tiles = std::ceil(m / rows);
   const double panels = std::ceil(n / static_cast<double>(result.columns()));
 
-  // The block of the left operand stays in half of L2.
-  const double l2_rows = static_cast<double>(target.l2_bytes) / 2 / (k * static_cast<double>(size));
+  // A panel's block stays in a sixteenth of L2, the left operand's in a quarter.
+  const auto l2 = static_cast<double>(target.l2_bytes);
+  const double k_bytes = static_cast<double>(result.columns() * size);
+  result.block_k = static_cast<int64_t>(std::max(64.0, std::floor(l2 / 16 / k_bytes)));
+  const double k_here = std::min(k, static_cast<double>(result.block_k));
+  const double l2_rows = l2 / 4 / (k_here * static_cast<double>(size));
   const double most_tiles = std::max(1.0, std::floor(l2_rows / rows));
   const double wanted_blocks = std::min(row_tiles, std::max(1.0, kTasks / batch));
   const double tiles = std::min(most_tiles, std::ceil(row_tiles / wanted_blocks));
@@ -80,6 +84,8 @@ Tiling choose_tiling(const Target& target, DType dtype, double batch, double m, 
   const double wanted_groups =
       std::min(panels, std::max(1.0, std::floor(kTasks / (batch * blocks))));
   result.group_panels = static_cast<int64_t>(std::ceil(panels / wanted_groups));
+  constexpr int64_t kChunk = 8;
+  result.chunk_panels = std::min(result.group_panels, kChunk);
   result.pack_per_task = blocks == 1;
   return result;
 }

@@ -14,6 +14,8 @@ struct Tiling {
   int64_t vectors;       // its columns, in vectors
   int64_t block_rows;    // rows of the left operand that one task takes; a multiple of `rows`
   int64_t group_panels;  // panels of the right operand that one task takes
+  int64_t block_k;       // steps of k that a panel runs through before the next tile's turn
+  int64_t chunk_panels;  // panels whose tiles wait in memory between blocks and leaves of k
   bool pack_per_task;    // each task packs its panels; else a phase before packs all, once
 
   int64_t columns() const { return vector * vectors; }  // of a panel

@@ -116,7 +116,8 @@ BufferId Values::buffer_of(Value v, bool write) {
   kernel::Buffer buffer;
   buffer.name = fmt::format("{}{}", write ? "y" : "x", buffers_.size());
   buffer.dtype = type.dtype;
-  buffer.size = flat_size_ && type.rank() > 0 ? *flat_size_ : element_count(type.shape);
+  buffer.size = element_count(type.shape);
+  if (flat_size_ && buffer.size == flat_size_->first) buffer.size = flat_size_->second;
   buffer.access = write ? Access::write : Access::read;
   const BufferId id = builder_.add_buffer(std::move(buffer));
   buffers_.emplace(v, id);
@@ -308,18 +309,21 @@ Values::Emitted Values::elementwise(const Node& node, const Tuple& tuple) {
 
 // ---- guarded values
 
-Values::Emitted Values::condition_in_range(Expr e, Expr extent) {
-  const Emitted index = index_value(e);
-  const Emitted limit = index_value(extent);
-  const Emitted zero = index_value(0);
+std::optional<Values::Emitted> Values::condition_in_range(Expr e, Expr extent) {
   const bool below = facts_.proves_nonnegative(extent - e - 1);
   const bool above = facts_.proves_nonnegative(e);
-  return place({index, limit, zero}, [&] {
-    if (above) return builder_.binary(Op::lt, index.id, limit.id);
-    const ValueId lower = builder_.binary(Op::le, zero.id, index.id);
-    if (below) return lower;
-    return builder_.binary(Op::bit_and, lower, builder_.binary(Op::lt, index.id, limit.id));
-  });
+  if (below && above) return std::nullopt;
+  const Emitted index = index_value(e);
+  auto less = [&](Op op, Expr bound, bool bound_first) {
+    const Emitted limit = index_value(bound);
+    return place({index, limit}, [&] {
+      return bound_first ? builder_.binary(op, limit.id, index.id)
+                         : builder_.binary(op, index.id, limit.id);
+    });
+  };
+  if (above) return less(Op::lt, extent, false);
+  const Emitted lower = less(Op::le, 0, true);
+  return below ? lower : both(lower, less(Op::lt, extent, false));
 }
 
 // The value of the case whose condition holds, `otherwise` where none does. Cases are exclusive.
@@ -393,8 +397,8 @@ Values::Guard Values::bind_tuple(Value mapped, Tuple& at, const Shape& shape, Ex
   for (size_t axis = 0; axis < at.size(); ++axis) {
     if (!contains_element(at[axis])) {
       at[axis] = simplified(at[axis]);
-      if (!facts_.proves_in_range(at[axis], shape[axis])) {
-        guard.condition = both(guard.condition, condition_in_range(at[axis], shape[axis]));
+      if (const auto condition = condition_in_range(at[axis], shape[axis])) {
+        guard.condition = both(guard.condition, *condition);
         guard.in_range.emplace_back(at[axis], shape[axis]);
       }
       continue;
@@ -451,13 +455,14 @@ Values::Emitted Values::concat(Value v, const Tuple& tuple) {
   for (size_t i = 0; i < node.operands.size(); ++i) {
     const Tuple at = simplified(fusion::operand_tuple(graph_, node, tuple, i));
     const Expr extent = graph_.type(node.operands[i]).shape[axis];
-    if (facts_.proves_in_range(at[axis], extent)) return emit(node.operands[i], at);
     if (facts_.proves_nonnegative(-1 - at[axis]) || facts_.proves_nonnegative(at[axis] - extent)) {
       continue;
     }
-    cases.push_back({condition_in_range(at[axis], extent),
-                     {{at[axis], extent}},
-                     [this, part = node.operands[i], at] { return emit(part, at); }});
+    const std::optional<Emitted> condition = condition_in_range(at[axis], extent);
+    if (!condition) return emit(node.operands[i], at);
+    cases.push_back({*condition, {{at[axis], extent}}, [this, part = node.operands[i], at] {
+                       return emit(part, at);
+                     }});
   }
   return guarded(node.type.dtype, Scalar(node.type.dtype, 0), cases);
 }

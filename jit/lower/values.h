@@ -68,8 +68,8 @@ class Values {
   BufferId registers(DType dtype, int64_t size, uint32_t lanes);
   ValueId narrow(ValueId id, DType dtype) { return builder_.cast(dtype, id); }
 
-  // Treats addresses over one flat axis of this size: buffers get that size.
-  void set_flat_size(Expr size) { flat_size_ = size; }
+  // Addresses of values of `count` elements run over one flat axis: buffers get the size `symbol`.
+  void set_flat_size(Expr count, Expr symbol) { flat_size_ = {count, symbol}; }
 
  private:
   struct Emitted {
@@ -96,7 +96,8 @@ class Values {
   Emitted index_value(Expr e);
   // The integer value of an index expression that reads tensors.
   Emitted data_index(Expr e);
-  Emitted condition_in_range(Expr e, Expr extent);
+  // That e is in [0, extent); nothing where that is certain.
+  std::optional<Emitted> condition_in_range(Expr e, Expr extent);
   Emitted both(std::optional<Emitted> a, Emitted b);
   // Makes `at`, the index tuple of a mapped tensor of `shape`, safe to use, given the condition
   // that it was in range, if that is not certain. `position` is for error texts.
@@ -133,7 +134,7 @@ class Values {
   std::unordered_set<Value> computed_here_;
   std::unordered_map<Key, std::pair<BufferId, Expr>, KeyHash> in_buffer_;
   std::unordered_map<Value, BufferId> buffers_;
-  std::optional<Expr> flat_size_;
+  std::optional<std::pair<Expr, Expr>> flat_size_;
 };
 
 }  // namespace plait::lower

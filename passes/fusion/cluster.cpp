@@ -152,7 +152,7 @@ bool Cluster::try_add(Value v) {
   if (!keeps_order(v)) return refuse("something outside lies between");
   const size_t axes = extents_.size();
   std::optional<Entry> entry = place(v);
-  if (!entry || !fits(*entry)) {
+  if (!entry || !fits(v, *entry)) {
     extents_.resize(axes);
     return refuse("it has no tuple over the nest's axes at which all it reads is available");
   }
@@ -305,8 +305,8 @@ bool Cluster::can_compute_at(Value v, const Tuple& tuple, int budget) const {
   return true;
 }
 
-// A contraction's epilogue runs once per element of its result.
-bool Cluster::fits(const Entry& entry) const {
+// The tuple runs through every element exactly once; a contraction's epilogue, as its result does.
+bool Cluster::fits(Value v, const Entry& entry) const {
   std::set<uint32_t> axes;
   for (Expr e : entry.tuple) {
     for (uint32_t id : variables_of(e)) axes.insert(id);
@@ -317,6 +317,9 @@ bool Cluster::fits(const Entry& entry) const {
       if (!axes.contains(axis) && !extents_[axis].is_constant(1)) return false;
     }
   }
+  Expr count = 1;
+  for (uint32_t axis : axes) count = count * extents_[axis];
+  if (!(simplified(count) == simplified(element_count(graph_.type(v).shape)))) return false;
   std::set<uint32_t> reduced(entry.reduced.begin(), entry.reduced.end());
   if (reduced.size() != entry.reduced.size()) return false;
   return std::none_of(reduced.begin(), reduced.end(),
@@ -429,8 +432,7 @@ std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
   for (const bool read : {true, false}) {
     for (size_t i = 0; i < members.size(); ++i) {
       const bool below = used[i].size() < axes || !members[i].reduced.empty();
-      const bool known =
-          std::find(proposals.begin(), proposals.end(), used[i]) != proposals.end();
+      const bool known = std::find(proposals.begin(), proposals.end(), used[i]) != proposals.end();
       if (below && read_inside[i] == read && !known) proposals.push_back(used[i]);
     }
   }
@@ -444,7 +446,9 @@ std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
         const bool per_row = reduced == roles_of_axes.inner && used[i] == roles_of_axes.outer;
         // Over the rows themselves: accumulates across them, so only a later nest can read it, and
         // the operand must run over the contiguous inner axes.
-        const bool across = !read_inside[i] && reduced == roles_of_axes.outer &&
+        const ReduceOp op = graph.node(members[i].value).reduce();
+        const bool indexed = op == ReduceOp::argmax || op == ReduceOp::argmin;
+        const bool across = !indexed && !read_inside[i] && reduced == roles_of_axes.outer &&
                             used[i] == roles_of_axes.inner && !roles_of_axes.inner.empty() &&
                             roles_of_axes.inner.back() + 1 == axes;
         // Something per row read back over the row needs rows to run in parallel.

@@ -48,7 +48,7 @@ class Cluster {
   std::optional<Entry> place(Value v);
   std::optional<Tuple> demanded_by_member(Value v) const;
   bool can_compute_at(Value v, const Tuple& tuple, int budget) const;
-  bool fits(const Entry& entry) const;
+  bool fits(Value v, const Entry& entry) const;
   bool structure_holds(Value candidate, const Entry& entry) const;
   void leave_to_users();
   void add(Value v, Entry entry);

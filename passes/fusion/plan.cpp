@@ -59,8 +59,8 @@ class Planner {
       std::set<int>& needed = needed_in_[v];
       const bool outside =
           std::any_of(needed.begin(), needed.end(), [&](int nest) { return nest != home; });
-      const bool store = !fuse_ || must_store(graph_, roles_, v) ||
-                         (outside && roles_.recompute_cost[v] == kKeep);
+      const bool store =
+          !fuse_ || must_store(graph_, roles_, v) || (outside && roles_.recompute_cost[v] == kKeep);
       if (store) {
         plan_.in_memory[v] = true;
         needed = {home};

@@ -47,7 +47,7 @@ TEST_CASE("bad index text is refused", "[index]") {
   Expr::symbol("text_batch", 1, 64);
   CHECK_THROWS_WITH(parse_expr("4*text_bacth"),
                     "[parse_expr] unknown dimension \"text_bacth\" in \"4*text_bacth\". hint: did "
-                    "you mean \"text_batch\"?");
+                    "you mean 'text_batch'?");
   CHECK_THROWS_WITH(parse_expr("i0 + "),
                     "[parse_expr] expected a number, a name or '(' at column "
                     "6 of \"i0 + \"");

@@ -1,0 +1,157 @@
+// Operations through the whole compiler, on both backends, fused and unfused.
+#include <catch2/catch.hpp>
+
+#include "ops/functions.h"
+#include "tests/support/programs.h"
+
+namespace plait {
+namespace {
+
+using test::check_program;
+using test::random_array;
+using Inputs = std::map<std::string, Array>;
+
+class Programs {
+ protected:
+  Tensor make(const std::string& name, DType dtype, std::vector<int64_t> shape) {
+    inputs[name] = random_array(dtype, shape, random);
+    return input(name, dtype, inputs[name].type().shape);
+  }
+  Tensor indices(const std::string& name, std::vector<int64_t> shape, int64_t limit) {
+    Array array = Array::empty(DType::i64, shape);
+    std::uniform_int_distribution<int64_t> index(0, limit - 1);
+    for (int64_t i = 0; i < array.count(); ++i) array.data<int64_t>()[i] = index(random);
+    inputs[name] = array;
+    return input(name, DType::i64, array.type().shape);
+  }
+
+  std::mt19937 random{7};
+  Inputs inputs;
+};
+
+constexpr int64_t kSizes[] = {0, 1, 3, 31, 32, 33, 50, 783, 4096};
+
+}  // namespace
+
+TEST_CASE_METHOD(Programs, "elementwise chains of odd sizes") {
+  for (const int64_t n : kSizes) {
+    CAPTURE(n);
+    reset_current_graph();
+    const Tensor x = make("x", DType::f32, {n}), y = make("y", DType::f32, {n});
+    check_program({tanh(x * y + 2.0) / (exp(y) + 1.0), where(lt(x, y), x, -y)}, inputs);
+  }
+}
+
+TEST_CASE_METHOD(Programs, "elementwise operations of every dtype") {
+  for (const DType dtype : kAllDTypes) {
+    CAPTURE(dtype_name(dtype));
+    reset_current_graph();
+    const Tensor x = make("x", dtype, {3, 37}), y = make("y", dtype, {37});
+    std::vector<Tensor> outputs = {maximum(x, y), eq(x, y), to(x, DType::f32), to(x, DType::i32)};
+    if (dtype != DType::boolean) {
+      outputs.push_back(x + y);
+      outputs.push_back(x * y);
+    }
+    check_program(outputs, inputs);
+  }
+}
+
+TEST_CASE_METHOD(Programs, "reductions over every subset of axes") {
+  for (int mask = 1; mask < 16; ++mask) {
+    CAPTURE(mask);
+    reset_current_graph();
+    const Tensor x = make("x", DType::f32, {3, 5, 2, 7});
+    std::vector<int64_t> axes;
+    for (int64_t axis = 0; axis < 4; ++axis) {
+      if (mask >> axis & 1) axes.push_back(axis);
+    }
+    check_program({sum(x * 2.0, axes), amax(x, axes), mean(x, axes, true)}, inputs);
+  }
+}
+
+TEST_CASE_METHOD(Programs, "long reductions") {
+  for (const int64_t n : {1, 31, 33, 4096, 4097, 50257, 300001}) {
+    CAPTURE(n);
+    reset_current_graph();
+    const Tensor x = make("x", DType::f32, {2, n});
+    check_program({sum(x, 1), argmax(x, 1), sum(x * x)}, inputs, 20);
+  }
+  for (const int64_t n : {1, 127, 129, 5000, 40000}) {
+    CAPTURE(n);
+    reset_current_graph();
+    const Tensor x = make("x", DType::f32, {n, 5});
+    check_program({sum(x, 0), amin(x, 0), argmin(x, 0)}, inputs, 20);
+  }
+}
+
+TEST_CASE_METHOD(Programs, "softmax, norms and losses with gradients") {
+  for (const int64_t n : {1, 7, 32, 100}) {
+    CAPTURE(n);
+    reset_current_graph();
+    const Tensor x = make("x", DType::f32, {6, n}), w = make("w", DType::f32, {n});
+    const Tensor b = make("b", DType::f32, {n});
+    const Tensor targets = indices("targets", {6}, n);
+    check_program({softmax(x, 1), log_softmax(x, 0), layer_norm(x, {n}, w, b), rms_norm(x, {n}, w),
+                   cross_entropy(x, targets), gelu(x), logsumexp(x, 1)},
+                  inputs);
+  }
+}
+
+TEST_CASE_METHOD(Programs, "products of odd sizes, layouts and dtypes") {
+  for (const int64_t m : {1, 2, 7, 33}) {
+    for (const int64_t n : {1, 16, 50}) {
+      for (const int64_t k : {0, 1, 13, 129}) {
+        CAPTURE(m, n, k);
+        reset_current_graph();
+        const Tensor a = make("a", DType::f32, {m, k}), at = make("at", DType::f32, {k, m});
+        const Tensor b = make("b", DType::f32, {k, n}), bt = make("bt", DType::f32, {n, k});
+        check_program({matmul(a, b), matmul(transpose(at, 0, 1), b), linear(a, bt),
+                       matmul(transpose(at, 0, 1), transpose(bt, 0, 1))},
+                      inputs, 5);
+      }
+    }
+  }
+}
+
+TEST_CASE_METHOD(Programs, "products whose sum has several leaves and blocks") {
+  for (const int64_t k : {513, 1024, 1025, 2500}) {
+    CAPTURE(k);
+    reset_current_graph();
+    const Tensor a = make("a", DType::f32, {19, k}), b = make("b", DType::f32, {k, 70});
+    check_program({relu(matmul(a, b) + 1.0)}, inputs, 20);
+  }
+}
+
+TEST_CASE_METHOD(Programs, "batched, broadcast and mixed products") {
+  const Tensor a = make("a", DType::f32, {2, 3, 9, 11}), b = make("b", DType::f32, {3, 11, 5});
+  const Tensor v = make("v", DType::f32, {11});
+  const Tensor half = make("half", DType::bf16, {9, 17}), other = make("other", DType::bf16, {17, 6});
+  const Tensor i = make("i", DType::i32, {4, 6}), j = make("j", DType::i32, {6, 5});
+  check_program({matmul(a, b), matmul(a, v), matmul(half, other), matmul(i, j),
+                 einsum("bhmk,hkn->bhnm", {a, b})},
+                inputs, 5);
+}
+
+TEST_CASE_METHOD(Programs, "views, joins and masks") {
+  const Tensor x = make("x", DType::f32, {4, 6, 5}), y = make("y", DType::f32, {4, 3, 5});
+  check_program({cat({x, y}, 1), flip(x, {0, 2}) * 2.0, permute(x, {2, 0, 1}) + 1.0,
+                 reshape(x, {24, 5}) - 1.0, pad(x, {1, 2, 0, 1}, "constant", 3.0), tril(reshape(x, {4, 30})),
+                 cumsum(x, 1), sum(cat({x, y}, 1) * 2.0, 1)},
+                inputs);
+}
+
+TEST_CASE_METHOD(Programs, "gathers and scatters") {
+  const Tensor table = make("table", DType::f32, {10, 33});
+  const Tensor ids = indices("ids", {4, 6}, 10);
+  const Tensor updates = make("updates", DType::f32, {24, 33});
+  check_program({embedding(ids, table) * 2.0, index_add(table, 0, reshape(ids, {24}), updates),
+                 one_hot(ids, 10), argsort(table, 1)},
+                inputs);
+}
+
+TEST_CASE_METHOD(Programs, "convolutions") {
+  const Tensor x = make("x", DType::f32, {2, 4, 9, 7}), w = make("w", DType::f32, {6, 2, 3, 2});
+  check_program({conv2d(x, w, {}, {2, 1}, {1, 0}, {1, 2}, 2), max_pool2d(x, 3, 1, 1)}, inputs, 5);
+}
+
+}  // namespace plait
