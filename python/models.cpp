@@ -39,7 +39,7 @@ void bind_models(py::module_& module) {
            [](models::GPT& gpt, const py::object& tokens) {
              return LazyTensor(gpt(to_tensor(tokens).in_graph()));
            })
-      .def("named_parameters", &named_parameters);
+      .def("named_parameters", [](const models::GPT& gpt) { return named_parameters(gpt); });
   py::class_<models::TextData>(module, "TextData")
       .def_static("load", [](const std::string& path) { return models::TextData::load(path); })
       .def("training_batch",

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -143,7 +144,7 @@ class Graph {
   std::string debug_string() const;  // to_text (text.h)
 
  private:
-  std::vector<Node> nodes_;
+  std::deque<Node> nodes_;  // references to nodes, types and shapes outlive later add()s
   std::unordered_multimap<size_t, Value> index_;
   std::vector<Output> outputs_;
   std::vector<SizeGuard> guards_;

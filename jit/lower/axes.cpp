@@ -66,7 +66,7 @@ class AddressCollector {
     const bool member = std::find(members_.begin(), members_.end(), v) != members_.end();
     if (plan_.in_memory[v] && !member) return add(linear_index(node.type.shape, tuple));
     if (node.op == MetaOp::iota) return add(tuple[node.attributes.axes[0]]);
-    if (node.op == MetaOp::random) add(linear_index(node.type.shape, tuple));
+    if (node.op == MetaOp::random) return add(linear_index(node.type.shape, tuple));
     if (member || node.op == MetaOp::reduce || node.op == MetaOp::scatter ||
         node.op == MetaOp::scan || node.op == MetaOp::sort) {
       return;

@@ -22,6 +22,11 @@ void vector_strip(Values& values, Expr extent,
     values.loop(LoopKind::vector, kLanes, [&](Expr lane) { body(s * kLanes + lane, lane); });
   });
   if (is_multiple_of(extent, kLanes)) return;
+  if (const std::optional<int64_t> known = values.simplified(extent).constant()) {
+    values.loop(LoopKind::vector, *known % kLanes,
+                [&](Expr lane) { body(full * kLanes + lane, lane); });
+    return;
+  }
   values.loop(LoopKind::vector, kLanes, [&](Expr lane) {
     const Expr index = full * kLanes + lane;
     values.when_less(index, extent, [&] { body(index, lane); });
@@ -91,7 +96,11 @@ class LoopsLowering {
   // A nest over one flat axis serves every size: equal nests of other sizes share its kernel.
   void use_flat_size() {
     const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
-    if (loops != 1 || !context_.alone) return;
+    const bool gathers =
+        std::any_of(nest_.members.begin(), nest_.members.end(), [&](const Member& member) {
+          return fusion::is_data_indexed(graph_.node(member.value));
+        });
+    if (loops != 1 || !context_.alone || gathers) return;
     LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
     if (outer_.size() == 1 || axis.extent.constant().value_or(2) < 2) return;
     std::vector<Expr> group(nest_.extents.size());

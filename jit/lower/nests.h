@@ -25,7 +25,8 @@ void lower_sort(const NestContext& context);
 // Lanes of elementwise and row kernels: also those of the reduction order.
 inline constexpr int64_t kLanes = 32;
 
-// Loops over [0, extent) in vectors of kLanes, the last one masked; `body` gets the index.
+// Loops over [0, extent) in vectors of kLanes, the last one shorter, or masked where the extent is
+// not a number; `body` gets the index.
 void vector_strip(Values& values, Expr extent,
                   const std::function<void(Expr index, Expr lane)>& body);
 

@@ -40,6 +40,8 @@ void Values::push_scope(Expr variable, Expr extent) {
 void Values::pop_scope() { scopes_.pop_back(); }
 
 void Values::phase(Expr extent, double cost, const std::function<void(Expr)>& body) {
+  extent = simplified(extent);
+  if (extent.is_constant(0)) return;
   builder_.phase(extent, [&](Expr variable) {
     const kernel::Facts::Mark mark = facts_.mark();
     push_scope(variable, extent);
@@ -235,9 +237,11 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
       return reindex(v, tuple);
     case MetaOp::concat:
       return concat(v, tuple);
+    case MetaOp::reduce:
+      if (const auto found = defined_nearby(v, tuple)) return *found;
+      break;
     case MetaOp::input:
     case MetaOp::parameter:
-    case MetaOp::reduce:
     case MetaOp::scatter:
     case MetaOp::scan:
     case MetaOp::sort:
@@ -245,6 +249,25 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
       break;
   }
   PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at this tuple", v, name_of(node.op));
+}
+
+// What `v` was defined as at a tuple that equals this one here, though it is written otherwise: only
+// the conditions around may say so.
+std::optional<Values::Emitted> Values::defined_nearby(Value v, const Tuple& tuple) {
+  auto same = [&](const Tuple& other) {
+    for (size_t k = 0; k < tuple.size(); ++k) {
+      const bool equal = facts_.proves_nonnegative(tuple[k] - other[k]) &&
+                         facts_.proves_nonnegative(other[k] - tuple[k]);
+      if (!equal) return false;
+    }
+    return true;
+  };
+  for (size_t i = scopes_.size(); i-- > 0;) {
+    for (const auto& [key, emitted] : scopes_[i]) {
+      if (key.value == v && same(key.tuple)) return emitted;
+    }
+  }
+  return std::nullopt;
 }
 
 // Where something over these operands can stand, and puts it there.

@@ -88,6 +88,7 @@ class Values {
 
   Emitted emit(Value v, const Tuple& tuple);
   Emitted compute(Value v, const Tuple& tuple);
+  std::optional<Emitted> defined_nearby(Value v, const Tuple& tuple);
   Emitted elementwise(const Node& node, const Tuple& tuple);
   Emitted load(BufferId buffer, Expr index);
   Emitted reindex(Value v, const Tuple& tuple);

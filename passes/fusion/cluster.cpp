@@ -92,7 +92,11 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
       if (!reduced) entry.tuple.push_back(index);
     }
   } else {
-    for (Expr extent : node.type.shape) entry.tuple.push_back(simplified(new_axis(extent, false)));
+    for (Expr extent : node.type.shape) {
+      const Expr index = new_axis(extent, false);
+      // An index in [0, 0) would simplify to 0, and the empty axis be lost.
+      entry.tuple.push_back(extent.is_constant(0) ? index : simplified(index));
+    }
   }
   add(anchor, std::move(entry));
 }
