@@ -83,7 +83,8 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
       list.kernels.push_back(lowered.kernel);
     }
     const size_t kernel = entry->second;
-    Segment segment{std::move(lowered.buffers),
+    Segment segment{static_cast<size_t>(&group - plan.groups.data()),
+                    std::move(lowered.buffers),
                     std::move(lowered.sizes),
                     std::move(lowered.axis_owners),
                     {},

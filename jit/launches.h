@@ -13,6 +13,7 @@ namespace plait {
 
 // One run of a kernel over its own buffers; the segments of a launch run side by side.
 struct Segment {
+  size_t group;  // of the fusion plan
   std::vector<lower::Binding> buffers;
   std::vector<Expr> sizes;
   std::vector<Value> axis_owners;

@@ -11,6 +11,11 @@ std::vector<Array> Program::run(const std::map<std::string, Array>& inputs) {
   return impl_->run(inputs);
 }
 
+std::vector<LaunchTime> Program::time_launches(const std::map<std::string, Array>& inputs,
+                                               int runs) {
+  return impl_->time_launches(inputs, runs);
+}
+
 std::vector<std::string> Program::input_names() const {
   std::vector<std::string> names = impl_->declared_inputs;
   if (impl_->optimizer) {

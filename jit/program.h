@@ -22,6 +22,17 @@ class KernelInfo {
   virtual std::string print(Stage stage) const = 0;
 };
 
+// One launch of a program, timed. Two FLOPs for each product that a contraction adds (other
+// arithmetic is not counted); the bytes of each buffer it reads and of each it writes.
+struct LaunchTime {
+  std::string name;  // of the kernel as in kernels(), by its first segment
+  size_t segments;   // groups that run side by side in this launch
+  double median;     // seconds
+  double best;
+  double flops;
+  double bytes;
+};
+
 class Program {
  public:
   class Impl;
@@ -31,6 +42,10 @@ class Program {
   // types); symbols take their values from them. Returns the outputs in order. All slots the graph
   // assigns are replaced at the end; if anything fails none is.
   std::vector<Array> run(const std::map<std::string, Array>& inputs = {});
+
+  // Runs `runs` times (at least once) as run() does, slots included, with a clock around each
+  // launch. In launch order.
+  std::vector<LaunchTime> time_launches(const std::map<std::string, Array>& inputs, int runs);
 
   std::vector<std::string> input_names() const;
   std::vector<std::string> output_names() const;

@@ -30,6 +30,7 @@ class Program::Impl {
        std::vector<std::shared_ptr<CompiledKernel>> compiled, bool keep_all);
 
   std::vector<Array> run(const std::map<std::string, Array>& inputs);
+  std::vector<LaunchTime> time_launches(const std::map<std::string, Array>& inputs, int runs);
 
   const Graph& graph() const { return graph_; }
   const fusion::FusionPlan& plan() const { return plan_; }
@@ -56,6 +57,7 @@ class Program::Impl {
     std::vector<std::vector<int64_t>> output_shapes;
   };
 
+  std::vector<Array> run_once(const std::map<std::string, Array>& inputs);
   std::vector<Array> run_locked(const std::map<std::string, Array>& inputs, bool commit);
   const Bound& bind(const std::map<std::string, Array>& inputs);
   void check_inputs(const std::map<std::string, Array>& inputs) const;
@@ -69,6 +71,7 @@ class Program::Impl {
   void copy_results(const std::map<std::string, Array>& inputs);
   void commit();
   void compare_with_unfused(size_t launch) const;
+  LaunchTime cost_of(size_t launch) const;
 
   Graph graph_;
   fusion::FusionPlan plan_;
@@ -86,6 +89,7 @@ class Program::Impl {
   std::vector<std::vector<std::vector<void*>>> pointers_;  // launch, segment, buffer
   std::vector<std::shared_ptr<Buffer>> slot_values_;       // read by this run
   std::vector<ErrorRecord> errors_;                        // by segment of the launch in progress
+  std::vector<double>* launch_seconds_ = nullptr;          // by launch, if the run is timed
 };
 
 }  // namespace plait

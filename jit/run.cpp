@@ -1,5 +1,6 @@
 // One run of a program.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "core/error.h"
@@ -74,6 +75,10 @@ bool Program::Impl::has_symbols() const {
 
 std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs) {
   std::lock_guard lock(mutex_);
+  return run_once(inputs);
+}
+
+std::vector<Array> Program::Impl::run_once(const std::map<std::string, Array>& inputs) {
   if (!optimizer) return run_locked(inputs, true);
   std::map<std::string, Array> all = inputs;
   for (const auto& [name, value] : optimizer->scalars()) all.insert_or_assign(name, value);
@@ -192,7 +197,16 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
   prepare_targets(bound, commits);
   ThreadPool& pool = ThreadPool::get(threads_);
   pool.reserve_scratch(bound.local_bytes);
-  for (size_t i = 0; i < list_.launches.size(); ++i) launch(i, bound, inputs);
+  for (size_t i = 0; i < list_.launches.size(); ++i) {
+    if (!launch_seconds_) {
+      launch(i, bound, inputs);
+      continue;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    launch(i, bound, inputs);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    (*launch_seconds_)[i] = elapsed.count();
+  }
   copy_results(inputs);
   std::vector<Array> results = outputs_;
   if (commits) commit();

@@ -32,6 +32,7 @@ int run(int argc, char** argv) {
   app.fallthrough();
   add_option_flags(app);
   const plait::tool::Verb verbs[] = {
+      plait::tool::add_bench(app),
       plait::tool::add_dtypes(app),
       plait::tool::add_opt(app),
       plait::tool::add_options(app),

@@ -14,6 +14,7 @@ struct Verb {
   std::function<void()> run;
 };
 
+Verb add_bench(CLI::App& app);
 Verb add_dtypes(CLI::App& app);
 Verb add_opt(CLI::App& app);
 Verb add_options(CLI::App& app);

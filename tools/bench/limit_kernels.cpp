@@ -1,0 +1,163 @@
+#include "tools/bench/limit_kernels.h"
+
+#include "core/target.h"
+#include "jit/kernel/builder.h"
+#include "jit/lower/math.h"
+
+namespace plait::bench {
+
+using namespace plait::kernel;
+
+namespace {
+
+kernel::Buffer parameter(const char* name, DType dtype, Expr size, Access access) {
+  kernel::Buffer buffer{name, dtype, size};
+  buffer.access = access;
+  return buffer;
+}
+
+// One pass over chunks of `lanes` vectors. `body(at)` handles the element at that index.
+void vector_chunks(Builder& b, Expr chunks, const std::function<void(Expr at)>& body) {
+  const int64_t width = lanes(), unroll = 4;
+  b.phase(chunks, [&](Expr p) {
+    b.loop(LoopKind::serial, kChunk / (width * unroll), [&](Expr i) {
+      b.loop(LoopKind::unrolled, unroll, [&](Expr u) {
+        b.loop(LoopKind::vector, width,
+               [&](Expr v) { body(kChunk * p + width * unroll * i + width * u + v); });
+      });
+    });
+  });
+}
+
+}  // namespace
+
+int64_t lanes() { return host_target().vector_bytes / 4; }
+
+// y[p] of each phase iteration: chains of `depth` multiply-adds that stay finite.
+Kernel fma_kernel() {
+  Kernel kernel;
+  kernel.name = "limit_fma";
+  Builder b(kernel);
+  const Expr depth = Expr::symbol("depth", 1, int64_t{1} << 30);
+  const Expr count = Expr::symbol("count", 1, 1 << 20);
+  kernel.symbols = {"depth", "count"};
+  const int64_t width = lanes(), all = kChains * width;
+  const BufferId x = b.add_buffer(parameter("x", DType::f32, 2 * width, Access::read));
+  const BufferId y = b.add_buffer(parameter("y", DType::f32, all * count, Access::write));
+  kernel::Buffer registers{"sums", DType::f32, all, BufferScope::registers, Access::read_write};
+  registers.lanes = static_cast<uint32_t>(width);
+  const BufferId sums = b.add_buffer(registers);
+  b.phase(count, [&](Expr p) {
+    const auto each = [&](const std::function<void(Expr, Expr)>& body) {
+      b.loop(LoopKind::unrolled, kChains, [&](Expr u) {
+        b.loop(LoopKind::vector, width, [&](Expr v) { body(width * u + v, v); });
+      });
+    };
+    each([&](Expr at, Expr) { b.store(sums, at, b.constant(DType::f32, 1)); });
+    b.loop(LoopKind::serial, depth, [&](Expr) {
+      each([&](Expr at, Expr v) {
+        b.store(sums, at, b.fma(b.load(sums, at), b.load(x, v), b.load(x, width + v)));
+      });
+    });
+    each([&](Expr at, Expr) { b.store(y, all * p + at, b.load(sums, at)); });
+  });
+  return kernel;
+}
+
+Kernel stream_kernel(const char* name, bool in_place) {
+  Kernel kernel;
+  kernel.name = name;
+  Builder b(kernel);
+  const Expr chunks = Expr::symbol("chunks", 1, 1 << 24);
+  kernel.symbols = {"chunks"};
+  const Access access = in_place ? Access::read_write : Access::read;
+  const BufferId a = b.add_buffer(parameter("a", DType::f32, kChunk * chunks, access));
+  BufferId y = a;
+  if (!in_place) y = b.add_buffer(parameter("y", DType::f32, kChunk * chunks, Access::write));
+  vector_chunks(b, chunks, [&](Expr at) {
+    ValueId value = b.load(a, at);
+    if (in_place) {
+      value = b.fma(value, b.constant(DType::f32, 0.999), b.constant(DType::f32, 0.001));
+    }
+    b.store(y, at, value);
+  });
+  return kernel;
+}
+
+// The sum of each chunk, in 4 vectors of partial sums.
+Kernel read_kernel() {
+  Kernel kernel;
+  kernel.name = "limit_read";
+  Builder b(kernel);
+  const Expr chunks = Expr::symbol("chunks", 1, 1 << 24);
+  kernel.symbols = {"chunks"};
+  const int64_t width = lanes(), unroll = 4, all = width * unroll;
+  const BufferId a = b.add_buffer(parameter("a", DType::f32, kChunk * chunks, Access::read));
+  const BufferId y = b.add_buffer(parameter("y", DType::f32, all * chunks, Access::write));
+  kernel::Buffer registers{"sums", DType::f32, all, BufferScope::registers, Access::read_write};
+  registers.lanes = static_cast<uint32_t>(width);
+  const BufferId sums = b.add_buffer(registers);
+  b.phase(chunks, [&](Expr p) {
+    const auto each = [&](const std::function<void(Expr)>& body) {
+      b.loop(LoopKind::unrolled, unroll, [&](Expr u) {
+        b.loop(LoopKind::vector, width, [&](Expr v) { body(width * u + v); });
+      });
+    };
+    each([&](Expr at) { b.store(sums, at, b.constant(DType::f32, 0)); });
+    b.loop(LoopKind::serial, kChunk / all, [&](Expr i) {
+      each([&](Expr at) {
+        b.store(sums, at, b.add(b.load(sums, at), b.load(a, kChunk * p + all * i + at)));
+      });
+    });
+    each([&](Expr at) { b.store(y, all * p + at, b.load(sums, at)); });
+  });
+  return kernel;
+}
+
+// y = f(x) over chunks that stay in L1.
+Kernel function_kernel(const char* name, UnaryOp function) {
+  Kernel kernel;
+  kernel.name = name;
+  Builder b(kernel);
+  const Expr chunks = Expr::symbol("chunks", 1, 1 << 24);
+  kernel.symbols = {"chunks"};
+  const BufferId x = b.add_buffer(parameter("x", DType::f32, kChunk, Access::read));
+  const BufferId y = b.add_buffer(parameter("y", DType::f32, kChunk * chunks, Access::write));
+  const int64_t width = lanes();
+  b.phase(chunks, [&](Expr p) {
+    b.loop(LoopKind::serial, kChunk / width, [&](Expr i) {
+      b.loop(LoopKind::vector, width, [&](Expr v) {
+        b.store(y, kChunk * p + width * i + v,
+                lower::emit_unary(b, function, b.load(x, width * i + v)));
+      });
+    });
+  });
+  return kernel;
+}
+
+// Four words for each counter, all of them used.
+Kernel random_kernel() {
+  Kernel kernel;
+  kernel.name = "limit_random";
+  Builder b(kernel);
+  const Expr chunks = Expr::symbol("chunks", 1, 1 << 24);
+  kernel.symbols = {"chunks"};
+  const int64_t width = lanes(), counters = kChunk / 4;
+  const BufferId y = b.add_buffer(parameter("y", DType::u32, kChunk * chunks, Access::write));
+  b.phase(chunks, [&](Expr p) {
+    b.loop(LoopKind::serial, counters / width, [&](Expr i) {
+      b.loop(LoopKind::vector, width, [&](Expr v) {
+        const ValueId zero = b.constant(DType::u32, 0);
+        const ValueId count = b.cast(DType::u32, b.index(counters * p + width * i + v));
+        const auto words =
+            lower::emit_philox(b, {count, zero, zero, zero}, {b.constant(DType::u32, 7), zero});
+        for (int64_t w = 0; w < 4; ++w) {
+          b.store(y, kChunk * p + counters * w + width * i + v, words[w]);
+        }
+      });
+    });
+  });
+  return kernel;
+}
+
+}  // namespace plait::bench

@@ -1,0 +1,29 @@
+// The kernels that measure the machine: one phase each, whose iterations are chunks.
+#pragma once
+
+#include "core/graph/graph.h"
+#include "jit/kernel/kir.h"
+
+namespace plait::bench {
+
+// Elements of f32 in one SIMD register.
+int64_t lanes();
+// Elements that one iteration handles.
+inline constexpr int64_t kChunk = 4096;
+// Accumulators of fma_kernel: they cover the latency of two pipes, and fit 16 registers.
+inline constexpr int64_t kChains = 12;
+
+// Parameters x [2 · lanes], y [count · kChains · lanes]; sizes (depth, count). Iteration p < count:
+// kChains · lanes chains of `depth` multiply-adds in registers.
+kernel::Kernel fma_kernel();
+// Parameters a [chunks · kChunk], and y of the same size unless in place; sizes (chunks).
+// y = a, or a = a · 0.999 + 0.001.
+kernel::Kernel stream_kernel(const char* name, bool in_place);
+// Parameters a [chunks · kChunk], y [chunks · 4 · lanes]: partial sums; sizes (chunks).
+kernel::Kernel read_kernel();
+// Parameters x [kChunk], y [chunks · kChunk]; sizes (chunks). y = f(x), for each chunk anew.
+kernel::Kernel function_kernel(const char* name, UnaryOp function);
+// Parameter y: u32 [chunks · kChunk], random words; sizes (chunks).
+kernel::Kernel random_kernel();
+
+}  // namespace plait::bench
