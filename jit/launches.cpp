@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "core/log.h"
 
 namespace plait {
@@ -72,6 +73,7 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
   std::unordered_map<Value, size_t> written_by;       // launch that stores a value
   std::unordered_map<size_t, size_t> last_of_kernel;  // the latest launch of a kernel
   for (const fusion::Group& group : plan.groups) {
+    check_interrupt();
     lower::LoweredGroup lowered = lower::lower_group(graph, plan, group, target);
     lowered.kernel.name = "kernel";
     std::string text = to_text(lowered.kernel);

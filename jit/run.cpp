@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "core/rules/evaluate.h"
 #include "jit/program_impl.h"
 #include "jit/thread_pool.h"
@@ -51,6 +52,16 @@ Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan
       pointers_.back().emplace_back(segment.buffers.size());
     }
   }
+  interruptible_ = list_.launches.size();
+  for (size_t i = list_.launches.size(); i-- > 0;) {
+    for (const std::vector<Location>& segment : storage_.launches[i]) {
+      for (const Location& buffer : segment) {
+        const bool over_a_slot =
+            buffer.place == Place::assigned && storage_.assigns[buffer.index].in_place;
+        if (over_a_slot) interruptible_ = i;
+      }
+    }
+  }
   outputs_.resize(graph_.outputs().size());
   targets_.resize(storage_.assigns.size());
   spare_.resize(storage_.assigns.size());
@@ -75,6 +86,9 @@ bool Program::Impl::has_symbols() const {
 
 std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs) {
   std::lock_guard lock(mutex_);
+  // The threads and their scratch memory are the process's: one run at a time.
+  static std::mutex pool_mutex;
+  std::lock_guard pool_lock(pool_mutex);
   return run_once(inputs);
 }
 
@@ -217,6 +231,7 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
 void Program::Impl::launch(size_t index, const Bound& bound,
                            const std::map<std::string, Array>& inputs) {
   const Launch& launch = list_.launches[index];
+  if (index <= interruptible_) check_interrupt();
   for (size_t s = 0; s < launch.segments.size(); ++s) {
     for (size_t b = 0; b < launch.segments[s].buffers.size(); ++b) {
       pointers_[index][s][b] = address(storage_.launches[index][s][b], inputs);
@@ -240,6 +255,7 @@ void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound) {
   for (const auto& iterations : bound.iterations[index]) total += iterations[phase];
   ThreadPool& pool = ThreadPool::get(threads_);
   auto run_range = [&](int64_t begin, int64_t end, int thread) {
+    if (index < interruptible_) check_interrupt();
     int64_t start = 0;
     for (size_t s = 0; s < launch.segments.size(); ++s) {
       const int64_t count = bound.iterations[index][s][phase];

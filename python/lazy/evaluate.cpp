@@ -1,0 +1,276 @@
+#include "python/lazy/evaluate.h"
+
+#include <bit>
+#include <list>
+
+#include "core/error.h"
+#include "core/graph/build.h"
+#include "jit/compile.h"
+#include "ops/compose.h"
+#include "python/lazy/call.h"
+#include "python/lazy/capture.h"
+#include "python/lazy/emit.h"
+
+namespace plait::lazy {
+namespace {
+
+// A map that forgets what was not used for longest.
+template <class T>
+class Recent {
+ public:
+  explicit Recent(size_t most) : most_(most) {}
+  T* find(const Hash& key) {
+    const auto it = index_.find(key);
+    if (it == index_.end()) return nullptr;
+    entries_.splice(entries_.begin(), entries_, it->second);
+    return &it->second->second;
+  }
+  T& add(const Hash& key, T value) {
+    if (T* known = find(key)) return *known;
+    entries_.emplace_front(key, std::move(value));
+    index_[key] = entries_.begin();
+    if (entries_.size() > most_) {
+      index_.erase(entries_.back().first);
+      entries_.pop_back();
+    }
+    return entries_.front().second;
+  }
+  size_t size() const { return entries_.size(); }
+  void clear() {
+    index_.clear();
+    entries_.clear();
+  }
+
+ private:
+  size_t most_;
+  std::list<std::pair<Hash, T>> entries_;  // the latest first
+  std::map<Hash, typename std::list<std::pair<Hash, T>>::iterator> index_;
+};
+
+// The numbers of a structure, each at the value it was seen with first until it varies.
+struct Numbers {
+  std::vector<double> first;
+  std::vector<bool> varying, fixed;
+};
+
+struct CachedProgram {
+  Program program;
+  std::vector<DType> number_dtypes;
+  // Slots and an optimizer that the key names by address must outlive the key.
+  std::vector<std::shared_ptr<Slot>> slots;
+  std::shared_ptr<optim::Optimizer> optimizer;
+};
+
+Recent<CachedProgram>& programs() {
+  static Recent<CachedProgram> cache(kMaxPrograms);
+  return cache;
+}
+Recent<Numbers>& numbers() {
+  static Recent<Numbers> cache(16 * kMaxPrograms);
+  return cache;
+}
+
+Unlocked& unlocked() {
+  static Unlocked runner = [](const std::function<void()>& f) { f(); };
+  return runner;
+}
+
+Numbers& numbers_of(const Plan& plan) {
+  const auto& seen = plan.numbers();
+  Numbers* known = numbers().find(plan.structure());
+  if (!known) {
+    Numbers first;
+    for (const Plan::Number& number : seen) first.first.push_back(number.value);
+    first.varying.assign(seen.size(), false);
+    first.fixed.assign(seen.size(), false);
+    return numbers().add(plan.structure(), std::move(first));
+  }
+  for (size_t i = 0; i < seen.size(); ++i) {
+    const bool same =
+        std::bit_cast<uint64_t>(known->first[i]) == std::bit_cast<uint64_t>(seen[i].value);
+    if (!same && !known->fixed[i]) known->varying[i] = true;
+  }
+  return *known;
+}
+
+Hash program_key(const Plan& plan, const Numbers& n, const optim::Optimizer* optimizer) {
+  std::string key;
+  const auto add = [&](const auto& value) {
+    key.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  add(plan.structure());
+  add(optimizer);
+  for (size_t i = 0; i < n.first.size(); ++i) {
+    key += n.varying[i] ? 'v' : 'f';
+    if (!n.varying[i]) add(plan.numbers()[i].value);
+  }
+  const Options& options = Options::global();
+  add(options.threads);
+  key += options.dump + '\n' + options.cache_dir + '\n' + options.key();
+  return hash_bytes(key);
+}
+
+// The graph of the plan, with numbers as inputs where that works.
+Emitter emit_plan(const Plan& plan, Numbers& n) {
+  while (true) {
+    reset_current_graph();
+    try {
+      return Emitter(plan, n.varying, false);
+    } catch (const FixedNumber& fixed) {
+      n.varying[fixed.number] = false;
+      n.fixed[fixed.number] = true;
+    }
+  }
+}
+
+CachedProgram build(const Plan& plan, Numbers& n,
+                    const std::shared_ptr<optim::Optimizer>& optimizer,
+                    const std::vector<Ref>& gradients) {
+  const Emitter emitter = emit_plan(plan, n);
+  std::vector<Tensor> outputs;
+  for (const Ref& ref : plan.outputs()) outputs.push_back(emitter.at(ref));
+  if (optimizer) {
+    std::vector<Tensor> tensors;
+    for (const Ref& ref : gradients) tensors.push_back(ref ? emitter.at(ref) : Tensor());
+    optimizer->update(tensors);
+  }
+  CachedProgram result{Program(nullptr), {}, {}, optimizer};
+  for (size_t i = 0; i < plan.numbers().size(); ++i) {
+    result.number_dtypes.push_back(emitter.number_dtype(i));
+  }
+  for (const Ref& ref : plan.inputs()) {
+    if (plan.reads_slot(ref)) result.slots.push_back(ref.node->slot);
+  }
+  const Options options = Options::global();
+  run_unlocked([&] { result.program = compile(outputs, options); });
+  return result;
+}
+
+std::map<std::string, Array> inputs_of(const Plan& plan, const std::vector<bool>& varying,
+                                       const CachedProgram& cached) {
+  std::map<std::string, Array> inputs;
+  for (size_t i = 0; i < plan.inputs().size(); ++i) {
+    const Ref& ref = plan.inputs()[i];
+    if (plan.reads_slot(ref)) continue;
+    PLAIT_INTERNAL_CHECK(ref.node->computed(ref.index), "an input has no value");
+    inputs.emplace("input" + std::to_string(i), ref.node->arrays[ref.index]);
+  }
+  for (size_t i = 0; i < plan.draws().size(); ++i) {
+    inputs.emplace("key" + std::to_string(i), plan.draws()[i]->key);
+  }
+  for (size_t i = 0; i < plan.numbers().size(); ++i) {
+    if (!varying[i]) continue;
+    const DType dtype = cached.number_dtypes[i];
+    inputs.emplace("number" + std::to_string(i),
+                   Array::full(dtype, {}, Scalar(dtype, plan.numbers()[i].value)));
+  }
+  return inputs;
+}
+
+void run_plan(const Plan& plan, const std::shared_ptr<optim::Optimizer>& optimizer,
+              const std::vector<Ref>& gradients) {
+  Numbers& known = numbers_of(plan);
+  Hash key = program_key(plan, known, optimizer.get());
+  CachedProgram* found = programs().find(key);
+  Numbers n = known;
+  std::optional<CachedProgram> cached;
+  if (found) {
+    cached = *found;
+  } else {
+    // Compiling lets other threads run: what they change in the caches is not ours to hold.
+    cached = build(plan, n, optimizer, gradients);
+    if (Numbers* now = numbers().find(plan.structure())) *now = n;
+    key = program_key(plan, n, optimizer.get());
+    programs().add(key, *cached);
+  }
+  std::map<std::string, Array> inputs = inputs_of(plan, n.varying, *cached);
+  if (optimizer) {
+    for (const auto& [name, value] : optimizer->scalars()) inputs.insert_or_assign(name, value);
+  }
+  std::vector<Array> results;
+  run_unlocked([&] { results = cached->program.run(inputs); });
+  if (optimizer) optimizer->advance();
+  for (size_t i = 0; i < plan.outputs().size(); ++i) {
+    const Ref& ref = plan.outputs()[i];
+    ref.node->arrays[ref.index] = std::move(results[i]);
+  }
+  for (const Ref& ref : plan.outputs()) {
+    Node& node = *ref.node;
+    bool all = true;
+    for (uint32_t i = 0; i < node.types.size(); ++i) all &= node.computed(i);
+    if (!all || node.requires_grad) continue;
+    node.operands.clear();
+    node.key = {};
+    node.depth = 0;
+  }
+}
+
+}  // namespace
+
+void set_unlocked(Unlocked runner) { unlocked() = std::move(runner); }
+void run_unlocked(const std::function<void()>& f) { unlocked()(f); }
+
+void evaluate(const std::vector<Ref>& refs) {
+  std::vector<Ref> targets;
+  for (const Ref& ref : refs) {
+    if (!ref.node->computed(ref.index)) targets.push_back(ref);
+  }
+  if (targets.empty()) return;
+  check_not_capturing("evaluate");
+  run_plan(Plan(targets, true, false), nullptr, {});
+}
+
+const Array& array_of(const Ref& ref) {
+  evaluate({ref});
+  return ref.node->arrays[ref.index];
+}
+
+void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<Ref>& gradients) {
+  check_not_capturing("step");
+  std::vector<Ref> targets;
+  for (const Ref& ref : gradients) {
+    if (ref) targets.push_back(ref);
+  }
+  PLAIT_CHECK(!targets.empty(), "step",
+              "no parameter has a gradient. hint: call backward() on the loss first");
+  run_plan(Plan(targets, true, true), optimizer, gradients);
+}
+
+Captured compile_captured(const std::vector<Ref>& results, const Capture& capture,
+                          std::shared_ptr<optim::Optimizer> optimizer, const Options& options) {
+  std::vector<Ref> targets = results;
+  for (const Capture::External& external : capture.externals()) {
+    if (external.written()) targets.push_back(external.now);
+  }
+  const Plan plan(targets, false, true);
+  reset_current_graph();
+  const Emitter emitter(plan, {}, true);
+  std::vector<Tensor> outputs;
+  for (const Ref& ref : results) outputs.push_back(emitter.at(ref));
+  for (const Capture::External& external : capture.externals()) {
+    if (!external.written()) continue;
+    if (external.cell->slot()) {
+      assign(external.cell->slot(), emitter.at(external.now));
+    } else {
+      outputs.push_back(emitter.at(external.now));
+    }
+  }
+  Captured captured{Program(nullptr), results.size(), {}};
+  for (const Ref& ref : plan.inputs()) {
+    if (ref.node->kind == Kind::placeholder) captured.used.push_back(ref.node->name);
+  }
+  run_unlocked([&] {
+    captured.program = optimizer ? compile(outputs, optimizer, options) : compile(outputs, options);
+  });
+  return captured;
+}
+
+size_t cached_programs() { return programs().size(); }
+
+void clear_cache() {
+  programs().clear();
+  numbers().clear();
+  clear_call_memory();
+}
+
+}  // namespace plait::lazy
