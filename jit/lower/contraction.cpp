@@ -100,7 +100,7 @@ class ContractionLowering {
     m_ = m_axis_.extent;
     n_ = n_axis_.extent;
     leaf_ = values_.simplified(contraction_leaf(k_));
-    leaves_ = values_.simplified(ceil_div(k_, leaf_));
+    leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
     tiling_ =
         choose_tiling(context_.target, dtype_,
@@ -125,8 +125,8 @@ class ContractionLowering {
       epilogue += fusion::operation_cost(graph_.node(member.value));
     }
     epilogue_cost_ = epilogue;
-    blocks_ = values_.simplified(ceil_div(leaf_, tiling_.block_k));
-    block_ = values_.simplified(ceil_div(leaf_, max(Expr(1), blocks_)));
+    blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
+    block_ = values_.simplified(ceil_div(leaf_, blocks_));
     packed_steps_ = block_.constant().value_or(tiling_.block_k);
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
     loops_epilogue_ = epilogue > kUnrolledEpilogue + 1 || in_parts_;
