@@ -185,7 +185,7 @@ py::object to_result(const Op& op, std::vector<LazyTensor> results) {
   if (!op.returns_list && results.size() == 1) return py::cast(std::move(results[0]));
   py::list list;
   for (LazyTensor& tensor : results) list.append(std::move(tensor));
-  if (op.returns_list) return std::move(list);
+  if (op.returns_list) return list;
   return py::tuple(list);
 }
 

@@ -22,17 +22,14 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-Parameter::Type parameter_type(const std::string& text) {
+Parameter::Type parameter_type(const std::string& name) {
   using enum Parameter::Type;
   static const std::unordered_map<std::string, Parameter::Type> types = {
-      {"Tensor", tensor},   {"Tensor[]", tensors},
-      {"Operand", operand}, {"int", integer},
-      {"int[]", integers},  {"Size", size},
-      {"Shape", shape},     {"float", number},
-      {"bool", flag},       {"str", Parameter::Type::text},
-      {"DType", dtype}};
-  const auto found = types.find(text);
-  PLAIT_INTERNAL_CHECK(found != types.end(), "signature type {}", text);
+      {"Tensor", tensor}, {"Tensor[]", tensors}, {"Operand", operand}, {"int", integer},
+      {"int[]", integers}, {"Size", size}, {"Shape", shape}, {"float", number},
+      {"bool", flag}, {"str", text}, {"DType", dtype}};
+  const auto found = types.find(name);
+  PLAIT_INTERNAL_CHECK(found != types.end(), "signature type {}", name);
   return found->second;
 }
 

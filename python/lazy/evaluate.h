@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "core/options.h"
 #include "jit/program.h"
 #include "ops/optim/optimizer.h"
 #include "python/lazy/node.h"
