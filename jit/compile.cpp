@@ -9,9 +9,9 @@
 #include <set>
 
 #include "core/error.h"
-#include "core/interrupt.h"
 #include "core/graph/build.h"
 #include "core/graph/text.h"
+#include "core/interrupt.h"
 #include "jit/dump.h"
 #include "jit/launches.h"
 #include "jit/llvm/object_cache.h"
@@ -84,11 +84,10 @@ std::shared_ptr<Program::Impl> build(const Graph& graph, const Options& options,
   Backend& backend = backend_for(options);
   const BackendCounts before = backend.counts();
   std::vector<std::shared_ptr<CompiledKernel>> compiled(list.kernels.size());
-  tbb::parallel_for(size_t{0}, compiled.size(),
-                    [&](size_t i) {
-                      check_interrupt();
-                      compiled[i] = backend.compile(list.kernels[i]);
-                    });
+  tbb::parallel_for(size_t{0}, compiled.size(), [&](size_t i) {
+    check_interrupt();
+    compiled[i] = backend.compile(list.kernels[i]);
+  });
   const BackendCounts after = backend.counts();
   kernel_count += after.compiled - before.compiled;
   cached_count += after.cached - before.cached;

@@ -282,6 +282,9 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
   const std::string op = origins.empty() || origins[0].scope.empty()
                              ? std::string(name_of(graph_.node(owner).op))
                              : origins[0].scope;
+  const std::string line = origins.empty() || origins[0].file.empty()
+                               ? std::string()
+                               : fmt::format(" ({}:{})", origins[0].file, origins[0].line);
   // The position is that of the result (reindex) or of the update (scatter).
   const Node& node = graph_.node(owner);
   const Shape& shape =
@@ -298,9 +301,9 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
                                         : graph_.type(node.operands[0]).shape[site.axis],
              bound_->symbols);
   throw UserError(
-      fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position [{}]. "
-                  "hint: indices lie in [0, {}); no slot has been written",
-                  op, error.value, site.axis, extent, fmt::join(position, ", "), extent));
+      fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position "
+                  "[{}]{}. hint: indices lie in [0, {}); no slot has been written",
+                  op, error.value, site.axis, extent, fmt::join(position, ", "), line, extent));
 }
 
 void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {

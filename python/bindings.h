@@ -37,6 +37,7 @@ void note_line();
 void set_package_folder(std::string folder);
 
 void bind_tensors(py::module_& module);
+void bind_dlpack(py::module_& module);
 void bind_ops(py::module_& module);
 void bind_programs(py::module_& module);
 void bind_optimizers(py::module_& module);

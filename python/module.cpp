@@ -30,7 +30,16 @@ PYBIND11_MODULE(_core, module) {
   py::register_exception<plait::DeviceError>(module, "DeviceError", PyExc_RuntimeError);
   py::register_exception<plait::InternalError>(module, "InternalError", PyExc_RuntimeError);
   plait::lazy::set_unlocked(without_lock);
+  module.def(
+      "in_scope",
+      [](const std::string& name, const py::object& f, const py::args& args,
+         const py::kwargs& kwargs) {
+        const plait::Scope scope(name);
+        return f(*args, **kwargs);
+      },
+      "f(*args, **kwargs), whose nodes and kernels are named under `name`.");
   plait::python::bind_tensors(module);
+  plait::python::bind_dlpack(module);
   plait::python::bind_ops(module);
   plait::python::bind_programs(module);
   plait::python::bind_optimizers(module);

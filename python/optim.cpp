@@ -15,12 +15,15 @@ using optim::Optimizer;
 struct PyOptimizer {
   std::shared_ptr<Optimizer> optimizer;
   std::vector<std::shared_ptr<lazy::Cell>> cells;  // in the optimizer's order
+  std::shared_ptr<lazy::StepPrograms> programs = lazy::make_step_programs();
 
   void step() const {
     note_line();
     std::vector<lazy::Ref> gradients;
-    for (const auto& cell : cells) gradients.push_back(cell->grad());
-    lazy::step(optimizer, gradients);
+    for (const auto& cell : cells) {
+      gradients.push_back(cell->grad() ? cell->grad()->value() : lazy::Ref());
+    }
+    lazy::step(optimizer, gradients, *programs);
   }
   void zero_grad() const {
     for (const auto& cell : cells) cell->set_grad({});

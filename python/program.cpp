@@ -51,60 +51,79 @@ std::vector<Array> run_program(Program& program, const std::map<std::string, Arr
   return results;
 }
 
+constexpr const char* kThroughCompiled =
+    "gradients do not pass through a function of plait.compile. hint: take them inside it "
+    "(plait.grad), give compile the optimizer, or call it under no_grad";
+
 // A captured function, compiled.
 class CapturedProgram {
  public:
   CapturedProgram(lazy::Captured captured, const Capture& capture, std::vector<bool> used,
-                  std::vector<size_t> written)
+                  std::vector<size_t> written, std::vector<bool> differentiable)
       : program_(std::move(captured.program)),
         results_(captured.results),
         used_(std::move(used)),
-        written_(std::move(written)) {
+        written_(std::move(written)),
+        differentiable_(std::move(differentiable)) {
     for (const Capture::External& external : capture.externals()) {
-      if (!external.cell->slot()) externals_.push_back(external);
+      if (external.cell->slot()) continue;
+      const std::string& name = external.input.node->name;
+      const bool is_read =
+          std::find(captured.used.begin(), captured.used.end(), name) != captured.used.end();
+      externals_.push_back({external.cell, name, is_read, external.written()});
     }
   }
 
   const Program& program() const { return program_; }
-  const std::vector<bool>& used() const { return used_; }
 
   // With the arguments of the captured function's placeholders, in order.
   std::vector<LazyTensor> run(const py::list& arguments) {
     note_line();
-    const auto names = program_.input_names();
     std::map<std::string, Array> inputs;
     for (size_t i = 0; i < used_.size(); ++i) {
       if (used_[i]) inputs.emplace("arg" + std::to_string(i), borrowed(arguments[i]));
     }
-    for (const Capture::External& external : externals_) {
-      const std::string& name = external.input.node->name;
-      if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-      inputs.emplace(name, lazy::array_of(external.cell->value()));
+    for (const External& external : externals_) {
+      if (external.is_read) {
+        inputs.emplace(external.name, lazy::array_of(external.cell->value()));
+      }
     }
     std::vector<Array> outputs = run_program(program_, inputs);
     size_t next = results_;
-    for (const Capture::External& external : externals_) {
-      if (external.written()) external.cell->set_value(lazy::array_node(outputs[next++]));
+    for (const External& external : externals_) {
+      if (external.is_written) external.cell->set_value(lazy::array_node(outputs[next++]));
     }
     std::vector<LazyTensor> results;
-    for (size_t i = 0; i < results_; ++i) results.emplace_back(lazy::array_node(outputs[i]));
-    // The new values of arguments are the last results.
     const size_t first = results_ - written_.size();
+    for (size_t i = 0; i < first; ++i) {
+      const Ref ref = lazy::array_node(outputs[i]);
+      if (differentiable_[i] && lazy::grad_enabled()) {
+        ref.node->requires_grad = true;
+        ref.node->cut = kThroughCompiled;
+      }
+      results.emplace_back(ref);
+    }
+    // The new values of arguments are the last results.
     for (size_t i = 0; i < written_.size(); ++i) {
       if (!py::isinstance<LazyTensor>(arguments[written_[i]])) continue;
       auto& argument = arguments[written_[i]].cast<LazyTensor&>();
-      argument.write(results[first + i].value());
+      argument.write(lazy::array_node(outputs[first + i]));
     }
-    results.erase(results.begin() + static_cast<std::ptrdiff_t>(first), results.end());
     return results;
   }
 
  private:
+  struct External {
+    std::shared_ptr<lazy::Cell> cell;
+    std::string name;
+    bool is_read, is_written;
+  };
   Program program_;
   size_t results_;
-  std::vector<bool> used_;                    // by argument
-  std::vector<size_t> written_;               // arguments written in place
-  std::vector<Capture::External> externals_;  // without slots
+  std::vector<bool> used_;            // by argument
+  std::vector<size_t> written_;       // arguments written in place
+  std::vector<bool> differentiable_;  // by result
+  std::vector<External> externals_;   // without slots
 };
 
 // A function while plait.compile calls it.
@@ -127,7 +146,12 @@ class CaptureScope {
 
   CapturedProgram compile(const std::vector<LazyTensor>& results, const py::object& optimizer) {
     std::vector<Ref> refs;
-    for (const LazyTensor& result : results) refs.push_back(result.value());
+    std::vector<bool> differentiable;
+    const bool is_step = !optimizer.is_none();
+    for (const LazyTensor& result : results) {
+      refs.push_back(result.value());
+      differentiable.push_back(!is_step && refs.back().node->requires_grad);
+    }
     std::vector<size_t> written;
     for (size_t i = 0; i < arguments_.size(); ++i) {
       const Ref now = arguments_[i].value();
@@ -144,7 +168,8 @@ class CaptureScope {
     for (const Ref& ref : given_) {
       used.push_back(std::find(names.begin(), names.end(), ref.node->name) != names.end());
     }
-    return CapturedProgram(std::move(captured), *capture_, std::move(used), std::move(written));
+    return CapturedProgram(std::move(captured), *capture_, std::move(used), std::move(written),
+                           std::move(differentiable));
   }
 
  private:
@@ -215,6 +240,11 @@ void bind_options(py::module_& module) {
     Options::global().set(name, value);
   });
   module.def("get_option", [](const std::string& name) { return Options::global().get(name); });
+  module.def("options_key", [] {
+    const Options& options = Options::global();
+    return fmt::format("{} {} {} {}", options.threads, options.dump, options.cache_dir,
+                       options.key());
+  });
   module.def("option_list", [] {
     std::vector<std::tuple<std::string, std::string, std::string>> list;
     for (const OptionInfo& option : option_list()) {
@@ -244,17 +274,18 @@ void bind_programs(py::module_& module) {
       .def_property_readonly("kernels", [](const Program& program) { return program.kernels(); })
       .def_property_readonly("launches", &Program::launches)
       .def_property_readonly("input_names", &Program::input_names)
-      .def_property_readonly("peak_bytes", &Program::peak_bytes)
+      .def("peak_bytes", &Program::peak_bytes,
+           "Bytes of intermediates, workspaces and fresh slot values that the last sizes take.")
       .def("__str__", &Program::debug_string);
   py::class_<CapturedProgram>(module, "CapturedProgram")
       .def("run", &CapturedProgram::run)
-      .def_property_readonly("used", &CapturedProgram::used)
       .def_property_readonly("program", &CapturedProgram::program);
   py::class_<CaptureScope>(module, "CaptureScope")
       .def(py::init<>())
       .def("placeholder", &CaptureScope::placeholder)
       .def("compile", &CaptureScope::compile)
       .def("end", &CaptureScope::end);
+  module.def("capturing", [] { return Capture::current() != nullptr; });
   module.def("compile_count", [] {
     const CompileCount count = compile_count();
     py::dict result;

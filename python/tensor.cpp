@@ -64,7 +64,8 @@ Ref seed_of(const py::object& gradient, const Ref& loss) {
   return seed;
 }
 
-void backward(const LazyTensor& loss, const py::object& gradient, bool create_graph) {
+void backward(const LazyTensor& loss, const py::object& gradient, std::optional<bool> retain_graph,
+              bool create_graph) {
   note_line();
   lazy::check_not_capturing("backward");
   const Ref value = loss.value();
@@ -73,14 +74,17 @@ void backward(const LazyTensor& loss, const py::object& gradient, bool create_gr
   const std::vector<std::shared_ptr<Cell>> leaves = lazy::leaves_of(value);
   std::vector<Ref> wrt;
   for (const auto& leaf : leaves) wrt.push_back(leaf->value());
-  const std::vector<Ref> results = lazy::gradient(value, seed, wrt, create_graph);
+  const lazy::GradientOptions options{.create_graph = create_graph,
+                                      .frees_history = !retain_graph.value_or(create_graph)};
+  const std::vector<Ref> results = lazy::gradient(value, seed, wrt, options);
   for (size_t i = 0; i < leaves.size(); ++i) {
-    Ref sum = results[i];
-    if (const Ref old = leaves[i]->grad()) {
-      sum = lazy::call_op("add", {lazy::OperandIndex{0}, lazy::OperandIndex{1}, int64_t{1}},
-                          {old, sum});
+    const std::shared_ptr<Cell>& old = leaves[i]->grad();
+    if (!old) {
+      leaves[i]->set_grad(std::make_shared<Cell>(results[i]));
+      continue;
     }
-    leaves[i]->set_grad(sum);
+    old->set_value(lazy::call_op("add", {lazy::OperandIndex{0}, lazy::OperandIndex{1}, int64_t{1}},
+                                 {old->value(), results[i]}));
   }
 }
 
@@ -96,7 +100,9 @@ std::vector<LazyTensor> gradients(const LazyTensor& loss, const std::vector<Lazy
                 to_string(input.type()));
   }
   std::vector<LazyTensor> results;
-  for (const Ref& ref : lazy::gradient(value, seed, refs_of(inputs), create_graph)) {
+  lazy::leaves_of(value);
+  for (const Ref& ref :
+       lazy::gradient(value, seed, refs_of(inputs), {.create_graph = create_graph})) {
     results.emplace_back(ref);
   }
   return results;
@@ -140,6 +146,15 @@ LazyTensor make_parameter(const py::object& data, const std::string& name, bool 
   return LazyTensor(std::move(cell));
 }
 
+void set_grad(LazyTensor& tensor, const py::object& grad) {
+  if (grad.is_none()) return tensor.cell()->set_grad(nullptr);
+  const LazyTensor given = to_tensor(grad);
+  PLAIT_CHECK(given.type() == tensor.type(), "grad",
+              "a gradient has its tensor's type; got grad: {}, tensor: {}", to_string(given.type()),
+              to_string(tensor.type()));
+  tensor.cell()->set_grad(given.is_view() ? std::make_shared<Cell>(given.value()) : given.cell());
+}
+
 void bind_tensor_class(py::module_& module) {
   py::class_<LazyTensor> tensor(module, "Tensor", py::dynamic_attr(),
                                 "A lazily computed tensor. See plait.tensor.");
@@ -156,25 +171,23 @@ void bind_tensor_class(py::module_& module) {
           py::arg("copy") = true,
           "The elements as a numpy array of their own; without `copy` a read-only view of them.")
       .def("item", [](const LazyTensor& t) { return to_python(lazy::array_of(t.value())); })
-      .def("backward", &backward, py::arg("gradient") = py::none(), py::arg("create_graph") = false,
+      .def("backward", &backward, py::arg("gradient") = py::none(),
+           py::arg("retain_graph") = py::none(), py::arg("create_graph") = false,
            "Adds the gradients of this scalar to `.grad` of all that it was computed from and that "
-           "requires them.")
+           "requires them. Without `retain_graph` it can be called once.")
       .def_property(
           "grad",
           [](const LazyTensor& t) -> py::object {
-            const Ref grad = t.cell()->grad();
+            const auto& grad = t.cell()->grad();
             return grad ? py::cast(LazyTensor(grad)) : py::none();
           },
-          [](LazyTensor& t, const py::object& grad) {
-            t.cell()->set_grad(grad.is_none() ? Ref() : to_tensor(grad).value());
-          })
+          [](LazyTensor& t, const py::object& grad) { set_grad(t, grad); })
       .def_property(
           "requires_grad", [](const LazyTensor& t) { return t.value().node->requires_grad; },
           &set_requires_grad)
       .def_property_readonly(
           "is_leaf", [](const LazyTensor& t) { return !t.is_view() && t.cell()->is_leaf(); })
       .def("_write", &write)
-      .def("_realize", [](const LazyTensor& t) { lazy::array_of(t.value()); })
       .def_property_readonly("_computed",
                              [](const LazyTensor& t) {
                                const Ref ref = t.value();
@@ -217,6 +230,7 @@ void bind_tensors(py::module_& module) {
              py::arg("trainable") = true);
   module.def("gradients", &gradients, py::arg("loss"), py::arg("inputs"),
              py::arg("gradient") = py::none(), py::arg("create_graph") = false);
+  module.def("live_bytes", &Buffer::live_bytes, "Bytes of all buffers that the process holds.");
   module.def("evaluate",
              [](const std::vector<LazyTensor>& tensors) { lazy::evaluate(refs_of(tensors)); });
   module.def("promote", [](const py::object& a, const py::object& b) {

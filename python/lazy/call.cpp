@@ -14,7 +14,7 @@ namespace plait::lazy {
 namespace {
 
 // Longer chains run when they get here, so that programs stay of a size that compiles quickly.
-constexpr uint32_t kMaxDepth = 256;
+constexpr uint32_t kMaxDepth = 256, kMaxDepthWithGradients = 20'000;
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -25,9 +25,9 @@ std::string_view trimmed(std::string_view text) {
 Parameter::Type parameter_type(const std::string& name) {
   using enum Parameter::Type;
   static const std::unordered_map<std::string, Parameter::Type> types = {
-      {"Tensor", tensor}, {"Tensor[]", tensors}, {"Operand", operand}, {"int", integer},
-      {"int[]", integers}, {"Size", size}, {"Shape", shape}, {"float", number},
-      {"bool", flag}, {"str", text}, {"DType", dtype}};
+      {"Tensor", tensor},  {"Tensor[]", tensors}, {"Operand", operand}, {"int", integer},
+      {"int[]", integers}, {"Size", size},        {"Shape", shape},     {"float", number},
+      {"bool", flag},      {"str", text},         {"DType", dtype}};
   const auto found = types.find(name);
   PLAIT_INTERNAL_CHECK(found != types.end(), "signature type {}", name);
   return found->second;
@@ -255,7 +255,8 @@ std::vector<Ref> make_call(const Op& op, std::vector<CallArgument> arguments,
   if (node->call->drawing && !captured) node->key = take_random_key();
   std::vector<Ref> results;
   for (uint32_t i = 0; i < node->types.size(); ++i) results.push_back({node, i});
-  if (node->depth >= kMaxDepth && !captured && !node->requires_grad) evaluate(results);
+  const uint32_t most = node->requires_grad ? kMaxDepthWithGradients : kMaxDepth;
+  if (node->depth >= most && !captured) evaluate(results);
   return results;
 }
 
@@ -264,7 +265,7 @@ Ref call_op(std::string_view name, std::vector<CallArgument> arguments, std::vec
 }
 
 std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Ref>& wrt,
-                          bool create_graph) {
+                          GradientOptions options) {
   auto node = std::make_shared<Node>(Kind::gradient);
   node->operands.push_back(loss);
   node->has_seed = static_cast<bool>(seed);
@@ -275,7 +276,8 @@ std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Re
     node->operands.push_back(ref);
   }
   node->set_types(std::move(types));
-  node->requires_grad = create_graph;
+  node->requires_grad = options.create_graph;
+  node->frees_history = options.frees_history;
   std::vector<Ref> results;
   for (uint32_t i = 0; i < wrt.size(); ++i) results.push_back({node, i});
   return results;
@@ -288,6 +290,7 @@ std::vector<std::shared_ptr<Cell>> leaves_of(const Ref& loss) {
   while (!pending.empty()) {
     const Node* node = pending.back();
     pending.pop_back();
+    PLAIT_CHECK(!node->cut, "grad", "{}", node->cut);
     if (auto cell = node->leaf.lock(); cell && node->operands.empty()) {
       found.emplace_back(node->id, std::move(cell));
     }

@@ -47,9 +47,14 @@ Ref call_op(std::string_view name, std::vector<CallArgument> arguments, std::vec
 std::vector<Argument> to_arguments(const Call& call, const std::vector<Tensor>& operands);
 
 // The gradients of `loss` by `wrt`, in order; those that it does not depend on are zeros.
+struct GradientOptions {
+  bool create_graph = false;   // the gradients have gradients
+  bool frees_history = false;  // the loss forgets how it was computed
+};
 std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Ref>& wrt,
-                          bool create_graph);
+                          GradientOptions options);
 // The tensors with requires_grad that `loss` was computed from, in the order they were made.
+// UserError if gradients can't pass on the way to them.
 std::vector<std::shared_ptr<Cell>> leaves_of(const Ref& loss);
 
 void clear_call_memory();

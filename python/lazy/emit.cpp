@@ -40,7 +40,7 @@ void Emitter::emit_inputs(bool captured) {
     const Type& type = ref.type();
     if (ref.node->kind == Kind::placeholder) {
       inputs_.push_back(input(ref.node->name, type.dtype, type.shape));
-    } else if (plan_.reads_slot(ref)) {
+    } else if (plan_.reads_slot(i)) {
       inputs_.emplace_back();  // added where it is used first, as C++ models do
     } else if (captured && ref.node->kind == Kind::array) {
       inputs_.push_back(constant(ref.node->arrays[0]));

@@ -65,6 +65,10 @@ Recent<CachedProgram>& programs() {
   static Recent<CachedProgram> cache(kMaxPrograms);
   return cache;
 }
+Recent<Program>& captured_programs() {
+  static Recent<Program> cache(kMaxPrograms);
+  return cache;
+}
 Recent<Numbers>& numbers() {
   static Recent<Numbers> cache(16 * kMaxPrograms);
   return cache;
@@ -146,66 +150,128 @@ CachedProgram build(const Plan& plan, Numbers& n,
   return result;
 }
 
-std::map<std::string, Array> inputs_of(const Plan& plan, const std::vector<bool>& varying,
-                                       const CachedProgram& cached) {
+// Names and values, taken before other threads may run.
+std::map<std::string, Array> inputs_of(const Plan& plan) {
   std::map<std::string, Array> inputs;
   for (size_t i = 0; i < plan.inputs().size(); ++i) {
     const Ref& ref = plan.inputs()[i];
-    if (plan.reads_slot(ref)) continue;
+    if (plan.reads_slot(i)) continue;
     PLAIT_INTERNAL_CHECK(ref.node->computed(ref.index), "an input has no value");
     inputs.emplace("input" + std::to_string(i), ref.node->arrays[ref.index]);
   }
   for (size_t i = 0; i < plan.draws().size(); ++i) {
     inputs.emplace("key" + std::to_string(i), plan.draws()[i]->key);
   }
+  return inputs;
+}
+
+void add_numbers(std::map<std::string, Array>& inputs, const Plan& plan,
+                 const std::vector<bool>& varying, const CachedProgram& cached) {
   for (size_t i = 0; i < plan.numbers().size(); ++i) {
     if (!varying[i]) continue;
     const DType dtype = cached.number_dtypes[i];
     inputs.emplace("number" + std::to_string(i),
                    Array::full(dtype, {}, Scalar(dtype, plan.numbers()[i].value)));
   }
-  return inputs;
 }
 
-void run_plan(const Plan& plan, const std::shared_ptr<optim::Optimizer>& optimizer,
-              const std::vector<Ref>& gradients) {
-  Numbers& known = numbers_of(plan);
-  Hash key = program_key(plan, known, optimizer.get());
-  CachedProgram* found = programs().find(key);
-  Numbers n = known;
-  std::optional<CachedProgram> cached;
-  if (found) {
-    cached = *found;
-  } else {
-    // Compiling lets other threads run: what they change in the caches is not ours to hold.
-    cached = build(plan, n, optimizer, gradients);
-    if (Numbers* now = numbers().find(plan.structure())) *now = n;
-    key = program_key(plan, n, optimizer.get());
-    programs().add(key, *cached);
-  }
-  std::map<std::string, Array> inputs = inputs_of(plan, n.varying, *cached);
-  if (optimizer) {
-    for (const auto& [name, value] : optimizer->scalars()) inputs.insert_or_assign(name, value);
-  }
-  std::vector<Array> results;
-  run_unlocked([&] { results = cached->program.run(inputs); });
-  if (optimizer) optimizer->advance();
+// Results go to their nodes, which forget their operands unless gradients may need them.
+void keep_results(const Plan& plan, std::vector<Array> results) {
   for (size_t i = 0; i < plan.outputs().size(); ++i) {
     const Ref& ref = plan.outputs()[i];
     ref.node->arrays[ref.index] = std::move(results[i]);
+    ref.node->depth = 0;
   }
+  std::vector<NodePtr> losses;
   for (const Ref& ref : plan.outputs()) {
     Node& node = *ref.node;
     bool all = true;
     for (uint32_t i = 0; i < node.types.size(); ++i) all &= node.computed(i);
     if (!all || node.requires_grad) continue;
+    if (node.frees_history && !node.operands.empty()) losses.push_back(node.operands[0].node);
     node.operands.clear();
     node.key = {};
-    node.depth = 0;
+  }
+  for (const NodePtr& loss : losses) {
+    if (!loss->computed(0) || loss->operands.empty()) continue;
+    loss->operands.clear();
+    loss->cut =
+        "backward() has been called on this loss, which then forgot how it was computed. hint: "
+        "backward(retain_graph=True), or compute the loss again";
   }
 }
 
+struct Step {
+  Recent<CachedProgram>& programs;
+  std::shared_ptr<optim::Optimizer> optimizer;
+  std::vector<Ref> gradients;
+};
+
+// The program of a plan, from memory if it is known.
+struct Found {
+  CachedProgram cached;
+  std::vector<bool> varying;
+  bool is_new;
+};
+Found find_program(const Plan& plan, const Step& step, bool anew) {
+  Numbers& known = numbers_of(plan);
+  const Hash key = program_key(plan, known, step.optimizer.get());
+  if (CachedProgram* found = anew ? nullptr : step.programs.find(key)) {
+    return {*found, known.varying, false};
+  }
+  // Compiling lets other threads run: what they change in the caches is not ours to hold.
+  Numbers n = known;
+  CachedProgram cached = build(plan, n, step.optimizer, step.gradients);
+  if (Numbers* now = numbers().find(plan.structure())) *now = n;
+  if (!anew) step.programs.add(program_key(plan, n, step.optimizer.get()), cached);
+  return {std::move(cached), std::move(n.varying), true};
+}
+
+std::vector<Array> run_found(Found& found, const Plan& plan, const Step& step,
+                             std::map<std::string, Array> inputs) {
+  add_numbers(inputs, plan, found.varying, found.cached);
+  if (step.optimizer) {
+    for (const auto& [name, value] : step.optimizer->scalars())
+      inputs.insert_or_assign(name, value);
+  }
+  std::vector<Array> results;
+  run_unlocked([&] { results = found.cached.program.run(inputs); });
+  return results;
+}
+
+void run_plan(const Plan& plan, const Step& step) {
+  const std::map<std::string, Array> inputs = inputs_of(plan);
+  Found found = find_program(plan, step, false);
+  std::vector<Array> results;
+  try {
+    results = run_found(found, plan, step, inputs);
+  } catch (const UserError&) {
+    // A program that equal calls shared names the lines of the first of them.
+    if (found.is_new) throw;
+    found = find_program(plan, step, true);
+    results = run_found(found, plan, step, inputs);
+  }
+  if (step.optimizer) step.optimizer->advance();
+  keep_results(plan, std::move(results));
+}
+
 }  // namespace
+
+class StepPrograms {
+ public:
+  StepPrograms() { all().push_back(this); }
+  ~StepPrograms() { std::erase(all(), this); }
+  StepPrograms(const StepPrograms&) = delete;
+  StepPrograms& operator=(const StepPrograms&) = delete;
+
+  static std::vector<StepPrograms*>& all() {
+    static auto& list = *new std::vector<StepPrograms*>;
+    return list;
+  }
+
+  Recent<CachedProgram> recent{16};
+};
+std::shared_ptr<StepPrograms> make_step_programs() { return std::make_shared<StepPrograms>(); }
 
 void set_unlocked(Unlocked runner) { unlocked() = std::move(runner); }
 void run_unlocked(const std::function<void()>& f) { unlocked()(f); }
@@ -217,7 +283,7 @@ void evaluate(const std::vector<Ref>& refs) {
   }
   if (targets.empty()) return;
   check_not_capturing("evaluate");
-  run_plan(Plan(targets, true, false), nullptr, {});
+  run_plan(Plan(targets, true, false), {programs(), nullptr, {}});
 }
 
 const Array& array_of(const Ref& ref) {
@@ -225,7 +291,8 @@ const Array& array_of(const Ref& ref) {
   return ref.node->arrays[ref.index];
 }
 
-void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<Ref>& gradients) {
+void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<Ref>& gradients,
+          StepPrograms& programs) {
   check_not_capturing("step");
   std::vector<Ref> targets;
   for (const Ref& ref : gradients) {
@@ -233,8 +300,37 @@ void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<
   }
   PLAIT_CHECK(!targets.empty(), "step",
               "no parameter has a gradient. hint: call backward() on the loss first");
-  run_plan(Plan(targets, true, true), optimizer, gradients);
+  run_plan(Plan(targets, true, true), {programs.recent, optimizer, gradients});
 }
+
+namespace {
+
+// What a program without slots is known by; nothing if it has some.
+std::optional<Hash> key_of_captured(const Plan& plan, const std::vector<Ref>& results,
+                                    const Capture& capture, const Options& options) {
+  std::string key;
+  const auto add = [&](const auto& value) {
+    key.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  add(plan.structure());
+  add(results.size());
+  for (const Plan::Number& number : plan.numbers()) add(number.value);
+  for (const Capture::External& external : capture.externals()) {
+    if (external.written() && external.cell->slot()) return std::nullopt;
+  }
+  for (size_t i = 0; i < plan.inputs().size(); ++i) {
+    if (plan.reads_slot(i)) return std::nullopt;
+    const Node& node = *plan.inputs()[i].node;
+    if (node.kind != Kind::array) continue;
+    const Array& array = node.arrays[0];
+    key.append(array.data<char>(), array.bytes());
+  }
+  add(options.threads);
+  key += options.dump + '\n' + options.cache_dir + '\n' + options.key();
+  return hash_bytes(key);
+}
+
+}  // namespace
 
 Captured compile_captured(const std::vector<Ref>& results, const Capture& capture,
                           std::shared_ptr<optim::Optimizer> optimizer, const Options& options) {
@@ -243,6 +339,16 @@ Captured compile_captured(const std::vector<Ref>& results, const Capture& captur
     if (external.written()) targets.push_back(external.now);
   }
   const Plan plan(targets, false, true);
+  Captured captured{Program(nullptr), results.size(), {}};
+  for (const Ref& ref : plan.inputs()) {
+    if (ref.node->kind == Kind::placeholder) captured.used.push_back(ref.node->name);
+  }
+  std::optional<Hash> key;
+  if (!optimizer) key = key_of_captured(plan, results, capture, options);
+  if (const Program* known = key ? captured_programs().find(*key) : nullptr) {
+    captured.program = *known;
+    return captured;
+  }
   reset_current_graph();
   const Emitter emitter(plan, {}, true);
   std::vector<Tensor> outputs;
@@ -255,20 +361,23 @@ Captured compile_captured(const std::vector<Ref>& results, const Capture& captur
       outputs.push_back(emitter.at(external.now));
     }
   }
-  Captured captured{Program(nullptr), results.size(), {}};
-  for (const Ref& ref : plan.inputs()) {
-    if (ref.node->kind == Kind::placeholder) captured.used.push_back(ref.node->name);
-  }
   run_unlocked([&] {
     captured.program = optimizer ? compile(outputs, optimizer, options) : compile(outputs, options);
   });
+  if (key) captured_programs().add(*key, captured.program);
   return captured;
 }
 
-size_t cached_programs() { return programs().size(); }
+size_t cached_programs() {
+  size_t count = programs().size() + captured_programs().size();
+  for (const StepPrograms* each : StepPrograms::all()) count += each->recent.size();
+  return count;
+}
 
 void clear_cache() {
   programs().clear();
+  captured_programs().clear();
+  for (StepPrograms* each : StepPrograms::all()) each->recent.clear();
   numbers().clear();
   clear_call_memory();
 }

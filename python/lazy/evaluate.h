@@ -20,10 +20,15 @@ void evaluate(const std::vector<Ref>& refs);
 // The value; computes it if need be.
 const Array& array_of(const Ref& ref);
 
+// The programs of one optimizer's steps, which hold its parameters: they live as long as it does.
+class StepPrograms;
+std::shared_ptr<StepPrograms> make_step_programs();
 // One step of the optimizer with these gradients, which may be absent.
-void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<Ref>& gradients);
+void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<Ref>& gradients,
+          StepPrograms& programs);
 
-// A captured function as a program: results, then the new values of externals written in place.
+// A captured function as a program: results, then the new values of externals without slots that
+// were written in place. Equal functions that hold no slot share one.
 struct Captured {
   Program program;
   size_t results;

@@ -88,7 +88,6 @@ Cell::Cell(std::shared_ptr<Slot> slot) : trace(0), slot_(std::move(slot)) { ++co
 Cell::~Cell() {
   --counts.cells;
   if (value_) --value_.node->holders[value_.index];
-  if (grad_) --grad_.node->holders[grad_.index];
 }
 
 Ref Cell::own_value() {
@@ -128,14 +127,8 @@ void Cell::set_value(Ref value) {
 Type Cell::type() { return slot_ ? slot_->type() : value_.type(); }
 
 bool Cell::is_leaf() const {
-  return slot_ || value_.node->kind == Kind::array || value_.node->kind == Kind::placeholder ||
-         !value_.node->requires_grad;
-}
-
-void Cell::set_grad(Ref grad) {
-  if (grad) ++grad.node->holders[grad.index];
-  if (grad_) --grad_.node->holders[grad_.index];
-  grad_ = std::move(grad);
+  if (slot_ || !value_.node->requires_grad) return true;
+  return value_.node->operands.empty() && !value_.node->cut;
 }
 
 void Cell::set_requires_grad(bool on) {

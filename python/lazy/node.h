@@ -87,6 +87,8 @@ struct Node {
   const uint64_t id;  // rises with time; operands have smaller ones
   bool requires_grad = false;
   bool has_seed = false;
+  bool frees_history = false;  // of a gradient: its loss then forgets how it was computed
+  const char* cut = nullptr;   // why gradients that should pass through the node can not
   std::vector<Ref> operands;
   std::vector<Type> types;    // by result
   std::vector<Array> arrays;  // by result: the value, once it is known
@@ -128,8 +130,8 @@ struct Cell : std::enable_shared_from_this<Cell> {
   bool is_leaf() const;  // memory, not the result of a call
 
   const std::shared_ptr<Slot>& slot() const { return slot_; }
-  Ref grad() const { return grad_; }
-  void set_grad(Ref grad);
+  const std::shared_ptr<Cell>& grad() const { return grad_; }
+  void set_grad(std::shared_ptr<Cell> grad) { grad_ = std::move(grad); }
   void set_requires_grad(bool on);
   bool requires_grad();
 
@@ -142,7 +144,7 @@ struct Cell : std::enable_shared_from_this<Cell> {
   Ref value_;                    // without a slot
   std::weak_ptr<Node> of_slot_;  // of the slot's present value
   bool slot_requires_grad_ = false;
-  Ref grad_;
+  std::shared_ptr<Cell> grad_;
 };
 
 // Whether new calls may have gradients (no_grad).

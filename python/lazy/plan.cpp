@@ -54,6 +54,9 @@ void Plan::collect_inputs(const std::vector<Ref>& targets) {
     if (emits(ref)) return;
     if (input_number_.emplace(std::pair(ref.node.get(), ref.index), inputs_.size()).second) {
       inputs_.push_back(ref);
+      const bool current = slots_ && ref.node->kind == Kind::slot &&
+                           ref.node->slot_version == ref.node->slot->version();
+      slot_.push_back(current ? ref.node->slot : nullptr);
     }
   };
   for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -94,11 +97,6 @@ bool Plan::blocks_gradients(const Node& node) const {
                      [](const Ref& operand) { return operand.node->requires_grad; });
 }
 
-bool Plan::reads_slot(const Ref& ref) const {
-  return slots_ && ref.node->kind == Kind::slot &&
-         ref.node->slot_version == ref.node->slot->version();
-}
-
 void Plan::hash() {
   std::string key;
   const auto add = [&](const auto& value) {
@@ -110,9 +108,11 @@ void Plan::hash() {
     add(is_emitted ? ordinal_.at(ref.node.get()) : input_number(ref));
     add(ref.index);
   };
-  for (const Ref& ref : inputs_) {
-    const Node* slot = reads_slot(ref) ? ref.node.get() : nullptr;
-    add(slot ? slot->slot.get() : nullptr);
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const Ref& ref = inputs_[i];
+    add(slot_[i].get());
+    add(ref.node->kind == Kind::placeholder);
+    if (ref.node->kind == Kind::placeholder) key += ref.node->name + '\n';
     add(ref.type().dtype);
     add(ref.type().shape.size());
     for (Expr e : ref.type().shape) add(e.hash());

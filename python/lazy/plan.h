@@ -33,7 +33,8 @@ class Plan {
   }
   // Whether gradients stop at the node's results though its operands have some.
   bool blocks_gradients(const Node& node) const;
-  bool reads_slot(const Ref& ref) const;
+  bool reads_slot(size_t input) const { return slot_[input] != nullptr; }
+  bool reads_slot(const Ref& ref) const { return !emits(ref) && reads_slot(input_number(ref)); }
 
   Hash structure() const { return structure_; }
 
@@ -47,6 +48,7 @@ class Plan {
   std::vector<NodePtr> nodes_;
   std::unordered_map<const Node*, size_t> ordinal_;
   std::vector<Ref> inputs_;
+  std::vector<std::shared_ptr<Slot>> slot_;  // by input: the slot that is read, or null
   std::map<std::pair<const Node*, uint32_t>, size_t> input_number_;
   std::vector<Number> numbers_;
   std::vector<Ref> outputs_;
