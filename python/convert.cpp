@@ -60,6 +60,7 @@ DType to_dtype(const py::handle& object) {
       name = py::repr(given).cast<std::string>();
     }
   }
+  if (name == "boolean") return DType::boolean;
   if (const auto dtype = parse_dtype(name)) return *dtype;
   for (DType dtype : kAllDTypes) {
     if (name == kNumpyNames[static_cast<size_t>(dtype)]) return dtype;

@@ -25,8 +25,10 @@ Stage to_stage(const std::string& name) {
       fmt::format("[source] no stage is called '{}'. hint: they are kernel_ir, llvm, asm", name));
 }
 
-// What a run reads: memory of tensors and of arrays as it is where that is possible.
+// What a run reads: memory of tensors and of arrays as it is where that is possible. The caller
+// holds the object until the run ends.
 Array borrowed(const py::handle& object) {
+  static const std::shared_ptr<void> nobody = std::make_shared<int>(0);
   if (py::isinstance<LazyTensor>(object)) return lazy::array_of(object.cast<LazyTensor>().value());
   if (py::isinstance<py::array>(object)) {
     const auto array = py::reinterpret_borrow<py::array>(object);
@@ -39,7 +41,7 @@ Array borrowed(const py::handle& object) {
       std::vector<int64_t> shape(array.shape(), array.shape() + array.ndim());
       void* data = const_cast<void*>(array.data());
       return {dtype, std::move(shape),
-              Buffer::foreign(data, static_cast<size_t>(array.nbytes()), nullptr)};
+              Buffer::foreign(data, static_cast<size_t>(array.nbytes()), nobody)};
     }
   }
   return lazy::array_of(to_tensor(object).value());

@@ -277,7 +277,12 @@ std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Re
   }
   node->set_types(std::move(types));
   node->requires_grad = options.create_graph;
-  node->frees_history = options.frees_history;
+  node->frees_history = options.frees_history && !loss.node->operands.empty();
+  if (node->frees_history) {
+    loss.node->cut =
+        "backward() has been called on this loss, which then forgot how it was computed. hint: "
+        "backward(retain_graph=True), or compute the loss again";
+  }
   std::vector<Ref> results;
   for (uint32_t i = 0; i < wrt.size(); ++i) results.push_back({node, i});
   return results;

@@ -1,5 +1,6 @@
 #include "python/lazy/evaluate.h"
 
+#include <algorithm>
 #include <bit>
 #include <list>
 
@@ -56,6 +57,7 @@ struct Numbers {
 struct CachedProgram {
   Program program;
   std::vector<DType> number_dtypes;
+  std::vector<std::string> inputs;  // sorted; an op may not need all its operands
   // Slots and an optimizer that the key names by address must outlive the key.
   std::vector<std::shared_ptr<Slot>> slots;
   std::shared_ptr<optim::Optimizer> optimizer;
@@ -138,7 +140,7 @@ CachedProgram build(const Plan& plan, Numbers& n,
     for (const Ref& ref : gradients) tensors.push_back(ref ? emitter.at(ref) : Tensor());
     optimizer->update(tensors);
   }
-  CachedProgram result{Program(nullptr), {}, {}, optimizer};
+  CachedProgram result{Program(nullptr), {}, {}, {}, optimizer};
   for (size_t i = 0; i < plan.numbers().size(); ++i) {
     result.number_dtypes.push_back(emitter.number_dtype(i));
   }
@@ -147,6 +149,8 @@ CachedProgram build(const Plan& plan, Numbers& n,
   }
   const Options options = Options::global();
   run_unlocked([&] { result.program = compile(outputs, options); });
+  result.inputs = result.program.input_names();
+  std::sort(result.inputs.begin(), result.inputs.end());
   return result;
 }
 
@@ -193,11 +197,7 @@ void keep_results(const Plan& plan, std::vector<Array> results) {
     node.key = {};
   }
   for (const NodePtr& loss : losses) {
-    if (!loss->computed(0) || loss->operands.empty()) continue;
-    loss->operands.clear();
-    loss->cut =
-        "backward() has been called on this loss, which then forgot how it was computed. hint: "
-        "backward(retain_graph=True), or compute the loss again";
+    if (loss->computed(0)) loss->operands.clear();
   }
 }
 
@@ -234,6 +234,10 @@ std::vector<Array> run_found(Found& found, const Plan& plan, const Step& step,
     for (const auto& [name, value] : step.optimizer->scalars())
       inputs.insert_or_assign(name, value);
   }
+  const std::vector<std::string>& needed = found.cached.inputs;
+  std::erase_if(inputs, [&](const auto& input) {
+    return !std::binary_search(needed.begin(), needed.end(), input.first);
+  });
   std::vector<Array> results;
   run_unlocked([&] { results = found.cached.program.run(inputs); });
   return results;
@@ -340,13 +344,11 @@ Captured compile_captured(const std::vector<Ref>& results, const Capture& captur
   }
   const Plan plan(targets, false, true);
   Captured captured{Program(nullptr), results.size(), {}};
-  for (const Ref& ref : plan.inputs()) {
-    if (ref.node->kind == Kind::placeholder) captured.used.push_back(ref.node->name);
-  }
   std::optional<Hash> key;
   if (!optimizer) key = key_of_captured(plan, results, capture, options);
   if (const Program* known = key ? captured_programs().find(*key) : nullptr) {
     captured.program = *known;
+    captured.used = known->input_names();
     return captured;
   }
   reset_current_graph();
@@ -364,6 +366,7 @@ Captured compile_captured(const std::vector<Ref>& results, const Capture& captur
   run_unlocked([&] {
     captured.program = optimizer ? compile(outputs, optimizer, options) : compile(outputs, options);
   });
+  captured.used = captured.program.input_names();
   if (key) captured_programs().add(*key, captured.program);
   return captured;
 }
