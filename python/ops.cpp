@@ -244,7 +244,7 @@ void bind_ops(py::module_& module) {
   module.def("call", [](const std::string& name, const py::args& args, const py::kwargs& kwargs) {
     return call(lazy::find_operation(name), args, kwargs);
   });
-  // The functions of all records; those whose first argument is `input` are methods too.
+  // The functions of all records; those whose first argument is a tensor are methods too.
   py::module_ functions = module.def_submodule("functions");
   const py::object tensor = module.attr("Tensor");
   for (const Op& op : lazy::ops()) {
@@ -254,7 +254,9 @@ void bind_ops(py::module_& module) {
       return call(op, args, kwargs);
     };
     functions.attr(name.c_str()) = py::cpp_function(body, py::name(name.c_str()), doc.c_str());
-    if (op.parameters.empty() || op.parameters[0].name != "input") continue;
+    if (op.parameters.empty()) continue;
+    const std::string& first = op.parameters[0].name;
+    if (first != "input" && first != "tensor") continue;
     tensor.attr(name.c_str()) =
         py::cpp_function(body, py::name(name.c_str()), py::is_method(tensor), doc.c_str());
   }

@@ -26,7 +26,7 @@ from plait._core import (
     tensor,
 )
 from plait._core.functions import *  # noqa: F403
-from plait._tensor import einsum, max, min
+from plait._tensor import einsum, largest as max, smallest as min  # noqa: A004
 from plait._autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from plait._compile import compile
 from plait._files import load, save

@@ -144,10 +144,13 @@ def _view(tensor, index):
     if sum(part is Ellipsis for part in parts) > 1:
         raise IndexError("[getitem] an index holds at most one '...'")
     result, axis = tensor, 0
+    given = -1  # the tensor's own axis, for messages
     dims, indices = [], []
     for part in parts:
+        given += part is not None and part is not Ellipsis
         if part is Ellipsis:
             axis += rank - named
+            given += rank - named
         elif part is None:
             result = functions.unsqueeze(result, axis)
             axis += 1
@@ -158,15 +161,15 @@ def _view(tensor, index):
             raise _core.UserError("[getitem] True and False are not indices. hint: None adds an axis")
         elif _is_advanced(part):
             dims.append(axis)
-            indices.append(_as_index(part, axis))
+            indices.append(_as_index(part, given))
             axis += 1
         else:
             try:
-                position = _position(part, result.shape[axis], axis)
+                position = _position(part, result.shape[axis], given)
             except TypeError:
                 raise TypeError(
                     "[getitem] an index is an integer, a slice, None, '...' or integers in a "
-                    f"tensor, an array or a list; got {type(part).__name__} for axis {axis}"
+                    f"tensor, an array or a list; got {type(part).__name__} for axis {given}"
                 ) from None
             result = functions.select(result, axis, position)
     return result, dims, indices
@@ -278,14 +281,12 @@ def einsum(equation, *operands):
     return functions.einsum(equation, list(operands[0]) if several else list(operands))
 
 
-max = _extreme("max")  # noqa: A001
-min = _extreme("min")  # noqa: A001
+largest, smallest = _extreme("max"), _extreme("min")
 
-Tensor.max, Tensor.min = max, min
-Tensor.split = functions.split
-Tensor.__neg__ = Tensor.neg
-Tensor.__abs__ = Tensor.abs
-Tensor.__invert__ = Tensor.bitwise_not
+Tensor.max, Tensor.min = largest, smallest
+Tensor.__neg__ = lambda self: functions.neg(self)
+Tensor.__abs__ = lambda self: functions.abs(self)
+Tensor.__invert__ = lambda self: functions.bitwise_not(self)
 Tensor.__pos__ = lambda self: self
 Tensor.__len__ = _length
 Tensor.__iter__ = _iterate

@@ -32,7 +32,7 @@ def random_view(generator, pair):
             else random_slice(generator, n)
             for n in a.shape
         )  # fmt: skip
-        return Pair(t[index], a[index] if index else a[...])
+        return Pair(t[index], a[(*index, ...)])  # numpy: also of rank 0 a view
     if kind == 1 and rank >= 2:
         i, j = (int(i) for i in generator.integers(-rank, rank, 2))
         return Pair(t.transpose(i, j), a.swapaxes(i, j))
