@@ -290,7 +290,7 @@ void evaluate(const std::vector<Ref>& refs) {
   run_plan(Plan(targets, true, false), {programs(), nullptr, {}});
 }
 
-const Array& array_of(const Ref& ref) {
+Array array_of(const Ref& ref) {
   evaluate({ref});
   return ref.node->arrays[ref.index];
 }

@@ -18,7 +18,7 @@ inline constexpr size_t kMaxPrograms = 256;
 // Computes what is not known yet. UserError as Program::run; nothing has changed then.
 void evaluate(const std::vector<Ref>& refs);
 // The value; computes it if need be.
-const Array& array_of(const Ref& ref);
+Array array_of(const Ref& ref);
 
 // The programs of one optimizer's steps, which hold its parameters: they live as long as it does.
 class StepPrograms;

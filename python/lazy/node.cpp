@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "python/lazy/capture.h"
+#include "python/lazy/evaluate.h"
 
 namespace plait::lazy {
 namespace {
@@ -119,6 +120,12 @@ void Cell::set_value(Ref value) {
     return;
   }
   PLAIT_INTERNAL_CHECK(!slot_, "a slot's value is set by Slot::set");
+  // What gradients are asked of stays so, whatever is written to it under no_grad.
+  if (is_leaf() && requires_grad() && !value.node->requires_grad) {
+    value = array_node(array_of(value));
+    value.node->requires_grad = true;
+    value.node->leaf = weak_from_this();
+  }
   ++value.node->holders[value.index];
   --value_.node->holders[value_.index];
   value_ = std::move(value);
