@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "passes/fusion/axis_roles.h"
 #include "passes/fusion/solve.h"
 
 namespace plait::fusion {
@@ -401,125 +402,6 @@ Nest Cluster::nest() const {
   for (Value v : sorted) nest.members.push_back({v, entries_.at(v).tuple, entries_.at(v).reduced});
   if (kind_ == NestKind::contraction) nest.contraction = roles_.contractions[order_.front()];
   return nest;
-}
-
-namespace {
-
-std::vector<uint32_t> axes_in(const Member& member) {
-  std::set<uint32_t> axes;
-  for (Expr e : member.tuple) {
-    for (uint32_t id : variables_of(e)) axes.insert(id);
-  }
-  return {axes.begin(), axes.end()};
-}
-
-std::vector<uint32_t> complement(const std::vector<uint32_t>& axes, size_t count) {
-  std::vector<uint32_t> rest;
-  for (uint32_t axis = 0; axis < count; ++axis) {
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) rest.push_back(axis);
-  }
-  return rest;
-}
-
-}  // namespace
-
-namespace {
-
-// The order of a reduction's additions (core/reduction_order.h) as its operand's shape gives it:
-// runs of neighbouring reduced axes, as group axes, and whether the operand ends with the last.
-struct ReducedRuns {
-  std::vector<std::vector<uint32_t>> runs;
-  bool ends_contiguous = false;
-};
-
-ReducedRuns reduced_runs(const Graph& graph, const Member& member) {
-  ReducedRuns result;
-  const Node& node = graph.node(member.value);
-  const Shape& shape = graph.type(node.operands[0]).shape;
-  size_t next = 0;  // of the reduced axes
-  for (size_t k = 0; k < shape.size(); ++k) {
-    const std::vector<int64_t>& axes = node.attributes.axes;
-    if (next < axes.size() && axes[next] == static_cast<int64_t>(k)) {
-      if (!result.ends_contiguous) result.runs.emplace_back();
-      result.runs.back().push_back(member.reduced[next++]);
-      result.ends_contiguous = true;
-    } else if (!shape[k].is_constant(1)) {
-      result.ends_contiguous = false;
-    }
-  }
-  return result;
-}
-
-std::vector<std::vector<uint32_t>> runs_of(const std::vector<uint32_t>& axes) {
-  std::vector<std::vector<uint32_t>> runs;
-  for (uint32_t axis : axes) {
-    if (runs.empty() || runs.back().back() + 1 != axis) runs.emplace_back();
-    runs.back().push_back(axis);
-  }
-  return runs;
-}
-
-}  // namespace
-
-std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
-                                     const std::vector<Member>& members, size_t axes) {
-  std::unordered_map<Value, size_t> position;
-  for (size_t i = 0; i < members.size(); ++i) position.emplace(members[i].value, i);
-  // Whether another member reads a reduction, so that it must be complete inside the nest.
-  std::vector<bool> read_inside(members.size(), false);
-  for (const Member& member : members) {
-    for (Value operand : roles.real_operands[member.value]) {
-      const auto it = position.find(operand);
-      if (it != position.end()) read_inside[it->second] = true;
-    }
-  }
-  std::vector<std::vector<uint32_t>> used;
-  for (const Member& member : members) used.push_back(axes_in(member));
-
-  // Members below full rank propose the outer axes: first those that something reads inside.
-  std::vector<std::vector<uint32_t>> proposals;
-  for (const bool read : {true, false}) {
-    for (size_t i = 0; i < members.size(); ++i) {
-      const bool below = used[i].size() < axes || !members[i].reduced.empty();
-      const bool known = std::find(proposals.begin(), proposals.end(), used[i]) != proposals.end();
-      if (below && read_inside[i] == read && !known) proposals.push_back(used[i]);
-    }
-  }
-  if (proposals.empty()) proposals.push_back(complement({}, axes));
-  // Every member must be full, per row, or a reduction along or across the rows.
-  auto accepts = [&](const AxisRoles& roles_of_axes) {
-    for (size_t i = 0; i < members.size(); ++i) {
-      std::vector<uint32_t> reduced = members[i].reduced;
-      std::sort(reduced.begin(), reduced.end());
-      if (graph.node(members[i].value).op == MetaOp::reduce) {
-        // Inner axes that are neighbours merge, so they must be neighbours in the operand too.
-        const ReducedRuns order = reduced_runs(graph, members[i]);
-        const std::vector<uint32_t>& inner = roles_of_axes.inner;
-        const bool inner_is_last = !inner.empty() && inner.back() + 1 == axes;
-        const bool per_row = reduced == inner && used[i] == roles_of_axes.outer &&
-                             order.runs == runs_of(inner) &&
-                             order.ends_contiguous == (inner_is_last || inner.empty());
-        // Over the rows themselves, in their order: accumulates across them, so only a later nest
-        // can read it, and the operand must run over the contiguous inner axes.
-        const ReduceOp op = graph.node(members[i].value).reduce();
-        const bool indexed = op == ReduceOp::argmax || op == ReduceOp::argmin;
-        const bool across = !indexed && !read_inside[i] && reduced == roles_of_axes.outer &&
-                            used[i] == inner && inner_is_last && !order.ends_contiguous &&
-                            order.runs == std::vector{roles_of_axes.outer};
-        // Something per row read back over the row needs rows to run in parallel.
-        const bool alone = read_inside[i] && roles_of_axes.outer.empty();
-        if (!(per_row && (!alone || inner.empty())) && !across) return false;
-      } else if (used[i].size() != axes && used[i] != roles_of_axes.outer) {
-        return false;
-      }
-    }
-    return true;
-  };
-  for (const std::vector<uint32_t>& outer : proposals) {
-    const AxisRoles result{outer, complement(outer, axes)};
-    if (accepts(result)) return result;
-  }
-  return std::nullopt;
 }
 
 }  // namespace plait::fusion

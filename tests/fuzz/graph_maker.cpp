@@ -10,8 +10,6 @@
 namespace plait::testing {
 namespace {
 
-constexpr const char* kSymbol = "fuzz_s";
-
 std::vector<Expr> identity_map(size_t rank) {
   std::vector<Expr> map;
   for (uint32_t i = 0; i < rank; ++i) map.push_back(Expr::variable(i));
@@ -37,7 +35,7 @@ GraphMaker::GraphMaker(const MakerOptions& options)
   if (chance(60)) extents_.push_back(1);
   if (chance(4)) extents_.push_back(0);
   const int64_t number = options.symbol;
-  extents_.push_back(options.symbolic ? dim(kSymbol, 0, 4096) : Expr(number));
+  extents_.push_back(options.symbolic ? dim(kFuzzSymbol, 0, 4096) : Expr(number));
   // A symbol takes its value from an input.
   if (options.symbolic) graph.add_output("s", add_input(DType::f32, {extents_.back()}));
   for (int i = 0; i < 3; ++i) add_input(random_dtype(), random_shape());
@@ -51,7 +49,7 @@ GraphMaker::GraphMaker(const MakerOptions& options)
 
 int64_t GraphMaker::count(const Shape& shape) const {
   return evaluate(element_count(shape), [](uint32_t) { return int64_t{0}; },
-                  {{kSymbol, options_.symbol}});
+                  {{kFuzzSymbol, options_.symbol}});
 }
 
 Expr GraphMaker::random_extent() { return extents_[below(extents_.size())]; }

@@ -18,12 +18,14 @@ enum class Numbers : uint8_t {
   wild,    // every function; NaN, infinities, both zeros, ties: comparable bit by bit only
 };
 
+inline constexpr const char* kFuzzSymbol = "fuzz_s";
+
 struct MakerOptions {
   uint64_t seed = 0;
   Numbers numbers = Numbers::smooth;
   int steps = 20;
   int64_t scale = 1;      // multiplies the larger extents
-  bool symbolic = false;  // one extent is the symbol "fuzz_s"; else its number
+  bool symbolic = false;  // one extent is the symbol kFuzzSymbol; else its number
   int64_t symbol = 33;
   bool gradients = false;  // of a random value, by some inputs (smooth only)
 };

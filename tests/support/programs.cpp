@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/graph/text.h"
 #include "core/rules/evaluate.h"
 #include "ops/compose.h"
 
@@ -64,6 +65,10 @@ void check_program(const std::vector<Tensor>& outputs, const std::map<std::strin
   for (size_t i = 0; i < outputs.size(); ++i) {
     graph.add_output(std::to_string(i), detail::value_in(graph, outputs[i]));
   }
+  check_graph(graph, inputs, factor);
+}
+
+void check_graph(const Graph& graph, const std::map<std::string, Array>& inputs, double factor) {
   const std::vector<Array> expected = evaluate(graph, inputs).outputs;
   for (const Engine engine : {Engine::llvm, Engine::interp}) {
     Options options;
@@ -78,6 +83,26 @@ void check_program(const std::vector<Tensor>& outputs, const std::map<std::strin
       REQUIRE(largest_error(got[i], expected[i]) <= factor * tolerance(expected[i].dtype));
     }
   }
+}
+
+std::map<std::string, Array> random_inputs(const Graph& graph, const SymbolValues& symbols) {
+  std::mt19937 random(1);
+  std::map<std::string, Array> inputs;
+  for (Value v = 0; v < graph.size(); ++v) {
+    const Node& node = graph.node(v);
+    if (node.op != MetaOp::input) continue;
+    std::vector<int64_t> shape;
+    for (Expr extent : node.type.shape) {
+      shape.push_back(evaluate(extent, [](uint32_t) { return int64_t{0}; }, symbols));
+    }
+    inputs[node.attributes.name] = random_array(node.type.dtype, shape, random);
+  }
+  return inputs;
+}
+
+void check_text(const std::string& graph, const SymbolValues& symbols, double factor) {
+  const Graph parsed = parse_graph(graph);
+  check_graph(parsed, random_inputs(parsed, symbols), factor);
 }
 
 }  // namespace plait::test
