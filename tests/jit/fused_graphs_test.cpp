@@ -17,7 +17,7 @@ TEST_CASE("a flat kernel beside fixed elements of a tensor of its size") {
   )");
   check_text(R"(graph
     %0 = input "x" : f32[2]
-    %1 = reindex [1] %0 : f32[]
+    %1 = reindex [1] fill 0 %0 : f32[]
     %2 = broadcast [] %1 : f32[2]
     %3 = binary mul %0 %2 : f32[2]
     output "y" %3
