@@ -197,7 +197,7 @@ class InterpretedKernel final : public CompiledKernel {
 
   void run(size_t phase, const PhaseArguments& arguments) const override {
     const std::lock_guard lock(mutex_);
-    traffic_.begin_run(phase);
+    traffic_.begin_run(phase, arguments.buffers);
     Execution(kernel_, arguments, traffic_).run(kernel_.phases.at(phase));
   }
 
