@@ -25,8 +25,8 @@ struct Work {
     const int64_t rows = 2 + 9 * number;
     const Array array = test::random_array(DType::f32, {rows, 700 + number}, random);
     const Tensor x = input("x", DType::f32, array.type().shape);
-    program.emplace(compile({softmax(x, 1), layer_norm(x, {700 + number})},
-                            with_threads(1 + number % 3)));
+    program.emplace(
+        compile({softmax(x, 1), layer_norm(x, {700 + number})}, with_threads(1 + number % 3)));
     inputs = {{"x", array}};
   }
   std::optional<Program> program;
