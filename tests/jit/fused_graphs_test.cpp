@@ -38,4 +38,22 @@ TEST_CASE("a gather from an axis that turns out empty fills") {
   }
 }
 
+TEST_CASE("a gather between axes that turn out empty") {
+  for (const int64_t size : {0, 3}) {
+    check_text(R"(graph
+      dim fuzz_s 0..4096
+      %0 = input "x2" : f32[fuzz_s, 32, fuzz_s]
+      %1 = unary round %0 : f32[fuzz_s, 32, fuzz_s]
+      %2 = input "x4" : i64[fuzz_s, 5, fuzz_s]
+      %3 = reindex [i0, t0[i0, i1, i2], i2] fill 1 %1 %2 : f32[fuzz_s, 5, fuzz_s]
+      %4 = broadcast [0, 1, 2] %3 : f32[fuzz_s, 5, fuzz_s, 3]
+      %5 = input "cut8" : f32[fuzz_s, 5, fuzz_s, 3]
+      %6 = binary mul %4 %5 : f32[fuzz_s, 5, fuzz_s, 3]
+      %7 = reduce sum [0] %6 : f32[5, fuzz_s, 3]
+      output "y" %7
+    )",
+               {{"fuzz_s", size}});
+  }
+}
+
 }  // namespace plait
