@@ -56,4 +56,25 @@ TEST_CASE("a gather between axes that turn out empty") {
   }
 }
 
+// The order of additions goes by the operand's axes: what is summed in another order, or over axes
+// that lie apart there, keeps the bits it has alone.
+TEST_CASE("sums over the same elements in several orders of their axes") {
+  check_text(R"(graph
+    %0 = input "x" : f32[10, 20, 30]
+    %1 = reduce sum [1, 2] %0 : f32[10]
+    %2 = reindex [i0, i2, i1] fill 0 %0 : f32[10, 30, 20]
+    %3 = reduce sum [1, 2] %2 : f32[10]
+    %4 = reduce sum [0, 2] %0 : f32[20]
+    %5 = reindex [i1, i0, i2] fill 0 %0 : f32[20, 10, 30]
+    %6 = reduce sum [1, 2] %5 : f32[20]
+    %7 = reindex [i1, i2, i0] fill 0 %0 : f32[30, 10, 20]
+    %8 = reduce sum [0, 1] %7 : f32[20]
+    output "a" %1
+    output "b" %3
+    output "c" %4
+    output "d" %6
+    output "e" %8
+  )");
+}
+
 }  // namespace plait
