@@ -77,4 +77,16 @@ TEST_CASE("sums over the same elements in several orders of their axes") {
   )");
 }
 
+TEST_CASE("an empty value that one kernel computes and another reads") {
+  check_text(R"(graph
+    %0 = input "x" : f64[0, 5]
+    %1 = cast %0 : f32[0, 5]
+    %2 = input "ids" : i64[64]
+    %3 = reindex [t0[i0], i1] fill 1 %1 %2 : f32[64, 5]
+    %4 = reduce sum [1] %3 : f32[64]
+    %5 = concat 0 %4 %4 %4 : f32[192]
+    output "y" %5
+  )");
+}
+
 }  // namespace plait
