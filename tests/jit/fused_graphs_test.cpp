@@ -1,4 +1,6 @@
 // Small graphs, as text, that were once compiled wrongly.
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 
 #include "tests/support/programs.h"
@@ -87,6 +89,33 @@ TEST_CASE("an empty value that one kernel computes and another reads") {
     %5 = concat 0 %4 %4 %4 : f32[192]
     output "y" %5
   )");
+}
+
+TEST_CASE("a gather along the row from values that a nest keeps per row") {
+  check_text(R"(graph
+    %0 = input "x" : f32[8, 17]
+    %1 = unary tanh %0 : f32[8, 17]
+    %2 = reduce max [1] %1 : f32[8]
+    %3 = unary tanh %2 : f32[8]
+    %4 = broadcast [0] %3 : f32[8, 17]
+    %5 = binary mul %1 %4 : f32[8, 17]
+    %6 = unary tanh %5 : f32[8, 17]
+    %7 = input "ids" : i64[17]
+    %8 = reindex [i0, t0[i1]] fill 1 %6 %7 : f32[8, 17]
+    output "y" %8
+  )");
+}
+
+// Each value is read twice by the next: trees of operands double with each step.
+TEST_CASE("long chains of shared values behind a reduction compile in steps, not in trees") {
+  std::string text = "graph\n%0 = input \"x\" : f32[8, 17]\n%1 = reduce max [1] %0 : f32[8]\n";
+  text += "%2 = broadcast [0] %1 : f32[8, 17]\n%3 = binary sub %0 %2 : f32[8, 17]\n";
+  for (int i = 4; i < 104; ++i) {
+    const int last = i - 1;
+    text += fmt::format("%{} = binary {} %{} %{} : f32[8, 17]\n", i, i % 2 ? "mul" : "minimum",
+                        last, i > 5 ? i - 2 : last);
+  }
+  check_text(text + "output \"y\" %103\n");
 }
 
 }  // namespace plait
