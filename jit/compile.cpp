@@ -137,12 +137,15 @@ std::shared_ptr<Graph> copy_for_compile(const std::vector<Tensor>& outputs) {
   PLAIT_CHECK(!outputs.empty(), "compile", "needs at least one output");
   std::vector<Tensor> tensors = outputs;
   const std::shared_ptr<Graph> source = detail::graph_of(tensors);
-  Graph rooted = *source;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    rooted.add_output(std::to_string(i), detail::value_in(rooted, outputs[i]));
+  const auto rooted = std::make_shared<Graph>(*source);
+  // Values of the source keep their numbers in its copy.
+  for (Tensor& tensor : tensors) {
+    if (tensor.graph() == source) tensor = {rooted, tensor.value()};
   }
+  const std::vector<Value> values = detail::values_in(*rooted, tensors);
+  for (size_t i = 0; i < values.size(); ++i) rooted->add_output(std::to_string(i), values[i]);
   return std::make_shared<Graph>(
-      rewrite_graph(rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));
+      rewrite_graph(*rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
+#include <set>
 #include <unordered_map>
 
 #include "core/error.h"
@@ -60,6 +62,21 @@ void name_segment(const Graph& graph, const fusion::Group& group, Segment& segme
   segment.name = std::move(name);
 }
 
+// Proofs of accesses take longer than the rest of lowering: a kernel is verified once a process.
+void verify_once(const kernel::Kernel& kernel, const std::string& text) {
+  static std::mutex mutex;
+  static std::set<std::pair<uint64_t, uint64_t>> verified;
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  const std::pair key(hash.high64, hash.low64);
+  {
+    std::lock_guard lock(mutex);
+    if (verified.contains(key)) return;
+  }
+  kernel::verify(kernel);
+  std::lock_guard lock(mutex);
+  verified.insert(key);
+}
+
 std::string content_name(const std::string& text) {
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("k{:016x}{:08x}", hash.high64, static_cast<uint32_t>(hash.low64));
@@ -113,7 +130,7 @@ class Lowering {
     if (!is_new) return entry->second;
     kernel.name = content_name(entry->first);
     PLAIT_LOG(trace, "lowered\n{}", entry->first);
-    kernel::verify(kernel);
+    verify_once(kernel, entry->first);
     kernels_.push_back(std::move(kernel));
     return entry->second;
   }

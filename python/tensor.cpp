@@ -89,9 +89,8 @@ std::shared_ptr<Slot> new_slot(Array array, bool trainable) {
 std::vector<Array> evaluate(const std::vector<Tensor>& tensors) {
   // A graph of its own, in which slots are inputs: their values, not their identity, matter.
   Graph needed;
-  for (const Tensor& tensor : tensors) {
-    needed.add_output(std::to_string(needed.outputs().size()), detail::value_in(needed, tensor));
-  }
+  const std::vector<Value> values = detail::values_in(needed, tensors);
+  for (size_t i = 0; i < values.size(); ++i) needed.add_output(std::to_string(i), values[i]);
   std::map<std::string, Array> inputs;
   std::unordered_map<const Slot*, std::string> names;
   std::vector<std::shared_ptr<Slot>> random_states;

@@ -111,9 +111,11 @@ class LoopsLowering {
     for (uint32_t k = 0; k < group.size(); ++k) substitution.emplace(k, group[k]);
     Ranges ranges;
     ranges.set(0, axis.extent);
-    for (Expr address : addresses_of(graph_, context_.plan, nest_)) {
-      const Expr e = simplify(substitute(address, substitution), ranges);
-      if (!(e == Expr::variable(0)) && !variables_of(e).empty()) return;
+    for (const Address& address : addresses_of(graph_, context_.plan, nest_)) {
+      const Expr e = simplify(substitute(address.index, substitution), ranges);
+      if (e == Expr::variable(0)) continue;
+      // A fixed element is there for every size only where its tensor keeps its own.
+      if (!variables_of(e).empty() || address.size == axis.extent) return;
     }
     const Expr size = Expr::symbol("_n", 0, int64_t{1} << 40);
     context_.result.kernel.symbols.push_back("_n");

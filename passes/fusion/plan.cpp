@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "passes/fusion/axis_roles.h"
 #include "passes/fusion/cluster.h"
 #include "passes/fusion/roles.h"
 

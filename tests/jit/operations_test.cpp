@@ -155,4 +155,20 @@ TEST_CASE_METHOD(Programs, "convolutions") {
   check_program({conv2d(x, w, {}, {2, 1}, {1, 0}, {1, 2}, 2), max_pool2d(x, 3, 1, 1)}, inputs, 5);
 }
 
+TEST_CASE_METHOD(Programs, "outputs that share a random draw") {
+  reset_current_graph();
+  const Tensor x = make("x", DType::f32, {40, 33});
+  const Tensor y = dropout(x, 0.5);
+  check_program({y, y * 2.0, y + rand(y.shape())}, inputs);
+  const std::vector<Array> drawn = compile({y, y * 2.0}).run(inputs);
+  for (int64_t i = 0; i < drawn[0].count(); ++i) {
+    REQUIRE(2 * drawn[0].data<float>()[i] == drawn[1].data<float>()[i]);
+  }
+  // Of two graphs: both are copied into a third.
+  reset_current_graph();
+  const Tensor other = input("x", DType::f32, x.shape()) * 3.0;
+  reset_current_graph();
+  CHECK(compile({y, other, y * 2.0}).run(inputs).size() == 3);
+}
+
 }  // namespace plait

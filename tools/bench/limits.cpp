@@ -28,13 +28,13 @@ class Runner {
   double best_rate(const std::vector<void*>& buffers, std::vector<int64_t> sizes,
                    int64_t iterations, double work) {
     ThreadPool& pool = ThreadPool::get(threads_);
-    pool.reserve_scratch(compiled_->local_bytes(sizes.data()));
+    const ThreadPool::Scratch scratch = pool.scratch(compiled_->local_bytes(sizes.data()));
     ErrorRecord error;
     const auto run = [&] {
       for (size_t phase = 0; phase < phases_; ++phase) {
         pool.run(iterations, 1, [&](int64_t begin, int64_t end, int thread) {
-          compiled_->run(phase,
-                         {buffers.data(), sizes.data(), begin, end, pool.scratch(thread), &error});
+          compiled_->run(
+              phase, {buffers.data(), sizes.data(), begin, end, scratch.of_thread(thread), &error});
         });
       }
     };
