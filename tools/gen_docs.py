@@ -40,7 +40,7 @@ ops/activation.cpp.
 
 | in a signature | means |
 | --- | --- |
-| `Operand` | a tensor or a number; a number takes the tensor's dtype ([promotion.md](promotion.md)) |
+| `Operand` | a tensor or a number, which takes the tensor's dtype ([promotion.md](promotion.md)) |
 | `int[]` | a list of integers, or one; as `int[]?`, leaving it out or empty means all dims |
 | `Size`, `Shape` | a size (a number or a symbol), and a list of them |
 | `?` | may be `None` |

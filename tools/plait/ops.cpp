@@ -20,12 +20,11 @@ std::string described(const OpRecord& record) {
 void print_all() {
   std::map<std::string_view, std::string> families;
   for (const OpRecord& record : op_records()) {
-    families[record.family] +=
-        fmt::format("\n### {}\n\n`{}`\n\n{}", record.name(), record.signature, described(record));
+    families[record.family] += fmt::format("- `{}`\n  {}", record.signature, described(record));
   }
   std::string separator;
   for (const auto& [family, text] : families) {
-    fmt::print("{}## {}\n{}", std::exchange(separator, "\n"), family, text);
+    fmt::print("{}## {}\n\n{}", std::exchange(separator, "\n"), family, text);
   }
 }
 
