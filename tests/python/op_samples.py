@@ -15,6 +15,7 @@ DTYPES = {
     "u32": np.dtype("uint32"), "u64": np.dtype("uint64"), "f16": np.dtype("float16"),
     "f32": np.dtype("float32"), "f64": np.dtype("float64"),
 }
+NAMES = {dtype: "bool" if name == "boolean" else name for name, dtype in DTYPES.items()}
 
 
 class Samples:
