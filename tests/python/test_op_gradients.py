@@ -159,7 +159,7 @@ def test_f32_against_f64(name):
 
 @pytest.mark.parametrize("name", FLAT)
 def test_nothing_flows(name):
-    """Where a record says that it is not differentiable, no result is a float or no slope is not 0."""
+    """Of a record that says it is not differentiable: no float result, or all slopes are 0."""
     for sample, gradients in gradients_of(RECORDS[name], np.float64).items():
         for index, gradient in enumerate(gradients):
             assert not np.any(gradient), sample.where(index)
