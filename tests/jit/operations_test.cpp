@@ -155,4 +155,11 @@ TEST_CASE_METHOD(Programs, "convolutions") {
   check_program({conv2d(x, w, {}, {2, 1}, {1, 0}, {1, 2}, 2), max_pool2d(x, 3, 1, 1)}, inputs, 5);
 }
 
+// The kernel of a flat nest serves every size, so it may not read one place of the nest's size.
+TEST_CASE_METHOD(Programs, "elements of short tensors are joined") {
+  const Tensor x = make("x", DType::f32, {2}), y = make("y", DType::f32, {2});
+  check_program({stack({select(x, 0, 1), select(y, 0, 1)})}, inputs);
+  check_program({stack({select(x, 0, 0), select(y, 0, 1)}) + x}, inputs);
+}
+
 }  // namespace plait
