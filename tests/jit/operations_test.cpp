@@ -171,4 +171,11 @@ TEST_CASE_METHOD(Programs, "outputs that share a random draw") {
   CHECK(compile({y, other, y * 2.0}).run(inputs).size() == 3);
 }
 
+// The kernel of a flat nest serves every size, so it may not read one place of the nest's size.
+TEST_CASE_METHOD(Programs, "elements of short tensors are joined") {
+  const Tensor x = make("x", DType::f32, {2}), y = make("y", DType::f32, {2});
+  check_program({stack({select(x, 0, 1), select(y, 0, 1)})}, inputs);
+  check_program({stack({select(x, 0, 0), select(y, 0, 1)}) + x}, inputs);
+}
+
 }  // namespace plait
