@@ -63,6 +63,7 @@ class AddressCollector {
         if (reindex) add(e, 0);
         e = simplify(e, ranges_);
       }
+      if (node.op == MetaOp::concat) add(at[node.attributes.axes[0]], 0);
       open_.emplace_back(node.operands[i], std::move(at));
     }
   }

@@ -6,14 +6,17 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "core/error.h"
 #include "jit/compile.h"
 #include "ops/functions.h"
 #include "ops/random.h"
+#include "passes/gradients.h"
 #include "tests/support/error_text.h"
 #include "tests/support/programs.h"
 #include "tests/support/skip.h"
+#include "tests/support/temporary_folder.h"
 
 namespace plait {
 namespace {
@@ -291,6 +294,82 @@ TEST_CASE_METHOD(Cases, "C29: constants that meet infinity and NaN") {
   CHECK(got[0].shape == std::vector<int64_t>{2, 1});
   CHECK(same(numbers(got[0]), {kNan, kNan}));
   CHECK(same(numbers(got[1]), {0}));
+}
+
+TEST_CASE_METHOD(Cases, "C15: thousands of small products, summed") {
+  std::vector<double> expected(16);
+  Tensor total;
+  const int count = 2000;
+  for (int i = 0; i < count; ++i) {
+    Numbers a(16), b(16);
+    for (int k = 0; k < 16; ++k) {
+      a[static_cast<size_t>(k)] = (i + k) % 5 - 2;
+      b[static_cast<size_t>(k)] = (i * 3 + k) % 7 - 3;
+    }
+    for (size_t k = 0; k < 64; ++k)
+      expected[k / 4 / 4 * 4 + k % 4] += a[k / 16 * 4 + k / 4 % 4] * b[k / 4 % 4 * 4 + k % 4];
+    const Tensor product = matmul(make("a" + std::to_string(i), array(DType::f32, {4, 4}, a)),
+                                  make("b" + std::to_string(i), array(DType::f32, {4, 4}, b)));
+    total = total.defined() ? total + product : product;
+  }
+  Program program = compile({total}, options(Engine::llvm, true, 1));
+  CHECK(numbers(program.run(inputs)[0]) == expected);
+  // Equal products share a kernel, and no launch takes them all.
+  CHECK(program.launches() < 20);
+  std::set<std::string> kernels;
+  for (const auto& kernel : program.kernels()) kernels.insert(kernel->print(Stage::kernel_ir));
+  CHECK(kernels.size() <= 8);
+}
+
+TEST_CASE_METHOD(Cases, "C15: a stack of hundreds of constants") {
+  std::vector<Tensor> parts;
+  for (int i = 0; i < 300; ++i) parts.push_back(full({28, 28}, static_cast<double>(i)));
+  const Numbers got = numbers(compile({stack(parts)}, options(Engine::llvm, true, 1)).run()[0]);
+  for (size_t i = 0; i < got.size(); ++i) REQUIRE(got[i] == static_cast<double>(i / 784));
+}
+
+TEST_CASE_METHOD(Cases, "C23: blanks and other letters in the folders of the cache and of dumps") {
+  TemporaryFolder folder;
+  Options here = options(Engine::llvm, true, 1);
+  here.cache_dir = folder / "a b/ü'x";
+  here.dump = folder / "d é 'p";
+  const Tensor x = make("x", array(DType::f32, {3}, {1, 2, 3}));
+  for (int i = 0; i < 2; ++i) CHECK(numbers(compile({x * 2.5}, here).run(inputs)[0])[2] == 7.5);
+  CHECK(!std::filesystem::is_empty(here.cache_dir));
+  CHECK(!std::filesystem::is_empty(here.dump));
+}
+
+TEST_CASE_METHOD(Cases, "F01: compiled as a whole a training step needs no more than op by op") {
+  std::mt19937 random(1);
+  const Tensor x = make("x", test::random_array(DType::f32, {64, 32}, random));
+  const Tensor w1 = make("w1", test::random_array(DType::f32, {32, 48}, random));
+  const Tensor w2 = make("w2", test::random_array(DType::f32, {48, 3000}, random));
+  Numbers classes(64);
+  for (size_t i = 0; i < 64; ++i) classes[i] = static_cast<double>(i * 37 % 3000);
+  const Tensor targets = make("targets", array(DType::i64, {64}, classes));
+  const Tensor loss = cross_entropy(matmul(gelu(matmul(x, w1)), w2), targets);
+  const std::shared_ptr<Graph> graph = current_graph();
+  std::vector<Tensor> outputs = {loss};
+  const std::vector<Value> weights = {w1.value(), w2.value()};
+  for (Value v : gradients(*graph, loss.value(), weights)) outputs.emplace_back(graph, v);
+  auto peak = [&](bool fuse) {
+    Program program = compile(outputs, options(Engine::llvm, fuse, 1));
+    program.run(inputs);
+    return program.peak_bytes();
+  };
+  CHECK(peak(true) <= peak(false));
+}
+
+TEST_CASE_METHOD(Cases, "F04: a constant stretched over a batch of products stays small") {
+  std::mt19937 random(1);
+  const Tensor k = constant(test::random_array(DType::f32, {448, 448}, random));
+  const Tensor x = make("x", Array::full(DType::f32, {1800, 1, 448}, Scalar(DType::f32, 1.0)));
+  const size_t before = Buffer::live_bytes();
+  Program program = compile({bmm(x, expand(k, {1800, 448, 448}))}, options(Engine::llvm, true, 1));
+  CHECK(Buffer::live_bytes() - before < (size_t{50} << 20));
+  const Array y = program.run(inputs)[0];
+  CHECK(program.peak_bytes() < (size_t{50} << 20));
+  CHECK(y.at(5).as_double() == y.at(448 * 1799 + 5).as_double());
 }
 
 }  // namespace plait

@@ -118,4 +118,21 @@ TEST_CASE("long chains of shared values behind a reduction compile in steps, not
   check_text(text + "output \"y\" %103\n");
 }
 
+TEST_CASE("a product whose summed axis turns out empty is 0") {
+  for (const int64_t k : {0, 5, 1500}) {
+    CAPTURE(k);
+    check_text(R"(graph
+      dim summed 0..4096
+      %0 = input "a" : f32[32, summed]
+      %1 = broadcast [0, 1] %0 : f32[32, summed, 4]
+      %2 = input "b" : f32[summed, 4]
+      %3 = broadcast [1, 2] %2 : f32[32, summed, 4]
+      %4 = binary mul %1 %3 : f32[32, summed, 4]
+      %5 = reduce sum [1] %4 : f32[32, 4]
+      output "y" %5
+    )",
+               {{"summed", k}}, 20);
+  }
+}
+
 }  // namespace plait
