@@ -43,7 +43,7 @@ class Program::Impl {
   // Set by the driver.
   std::shared_ptr<optim::Optimizer> optimizer;
   std::vector<std::string> declared_inputs;  // those that no result depends on, too
-  std::shared_ptr<Impl> unfused;  // options.check: what every launch is compared with
+  std::shared_ptr<Impl> unfused;             // options.check: what every launch is compared with
 
  private:
   // What depends on the sizes of a run.

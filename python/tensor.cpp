@@ -144,6 +144,7 @@ DType to_dtype(const py::handle& object) {
                                ? given.cast<std::string>()
                                : py::str(py::dtype::from_args(given)).cast<std::string>();
   if (const auto dtype = parse_dtype(name)) return *dtype;
+  if (name == "boolean") return DType::boolean;
   for (DType dtype : kAllDTypes) {
     if (name == kNumpyNames[static_cast<size_t>(dtype)]) return dtype;
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs all tests: tools/test.sh
 # In order: source rules, C++ tests (release), Python tests, C++ tests under sanitizers.
-# A failing step does not keep the later ones from running.
+# Failing tests do not keep the later steps from running; a failing build does.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 results="$root/build/test-results"

@@ -1,6 +1,7 @@
 #include "jit/lower/axes.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "passes/fusion/instance.h"
 
@@ -61,6 +62,10 @@ class AddressCollector {
   }
 
   void visit(Value v, const Tuple& tuple) {
+    // A shared value is walked once: trees of shared operands can be exponentially large.
+    std::vector<Tuple>& seen = seen_[v];
+    if (std::find(seen.begin(), seen.end(), tuple) != seen.end()) return;
+    seen.push_back(tuple);
     // Members are walked on their own; a member at another tuple costs only its leaves.
     const Node& node = graph_.node(v);
     const bool member = std::find(members_.begin(), members_.end(), v) != members_.end();
@@ -79,6 +84,7 @@ class AddressCollector {
   Ranges ranges_;
   std::vector<Value> members_;
   std::vector<std::pair<Value, Tuple>> open_;
+  std::unordered_map<Value, std::vector<Tuple>> seen_;
   std::vector<Expr> addresses_;
 };
 

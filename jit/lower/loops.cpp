@@ -96,10 +96,9 @@ class LoopsLowering {
   // A nest over one flat axis serves every size: equal nests of other sizes share its kernel.
   void use_flat_size() {
     const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
-    const bool gathers =
-        std::any_of(nest_.members.begin(), nest_.members.end(), [&](const Member& member) {
-          return fusion::is_data_indexed(graph_.node(member.value));
-        });
+    const bool gathers = std::any_of(
+        nest_.members.begin(), nest_.members.end(),
+        [&](const Member& member) { return fusion::is_data_indexed(graph_.node(member.value)); });
     if (loops != 1 || !context_.alone || gathers) return;
     LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
     if (outer_.size() == 1 || axis.extent.constant().value_or(2) < 2) return;

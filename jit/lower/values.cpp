@@ -251,8 +251,8 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
   PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at this tuple", v, name_of(node.op));
 }
 
-// What `v` was defined as at a tuple that equals this one here, though it is written otherwise: only
-// the conditions around may say so.
+// What `v` was defined as at a tuple that equals this one here, though it is written otherwise:
+// only the conditions around may say so.
 std::optional<Values::Emitted> Values::defined_nearby(Value v, const Tuple& tuple) {
   auto same = [&](const Tuple& other) {
     for (size_t k = 0; k < tuple.size(); ++k) {
@@ -299,6 +299,14 @@ Values::Emitted Values::index_value(Expr e) {
   return {builder_.hoist(block, [&] { return builder_.index(e); }), block};
 }
 
+// As numpy: every number but 0 is true.
+ValueId Values::cast_value(ValueId value, DType dtype) {
+  const DType from = builder_.kernel().type(value);
+  if (dtype != DType::boolean || from == dtype) return builder_.cast(dtype, value);
+  const ValueId number = builder_.cast(compute_type(from), value);
+  return builder_.binary(Op::ne, number, builder_.constant(Scalar(compute_type(from), int64_t{0})));
+}
+
 Values::Emitted Values::elementwise(const Node& node, const Tuple& tuple) {
   std::vector<Emitted> operands;
   size_t block = 0;
@@ -324,7 +332,7 @@ Values::Emitted Values::elementwise(const Node& node, const Tuple& tuple) {
       case MetaOp::select:
         return builder_.select(ids[0], ids[1], ids[2]);
       default:
-        return builder_.cast(node.type.dtype, ids[0]);
+        return cast_value(ids[0], node.type.dtype);
     }
   });
   return {id, block};

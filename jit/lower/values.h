@@ -90,6 +90,7 @@ class Values {
   Emitted compute(Value v, const Tuple& tuple);
   std::optional<Emitted> defined_nearby(Value v, const Tuple& tuple);
   Emitted elementwise(const Node& node, const Tuple& tuple);
+  ValueId cast_value(ValueId value, DType dtype);
   Emitted load(BufferId buffer, Expr index);
   Emitted reindex(Value v, const Tuple& tuple);
   Emitted concat(Value v, const Tuple& tuple);

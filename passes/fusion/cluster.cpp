@@ -321,6 +321,13 @@ bool Cluster::fits(Value v, const Entry& entry) const {
       if (!axes.contains(axis) && !extents_[axis].is_constant(1)) return false;
     }
   }
+  // A shifted tuple (from a guarded view of what is shared) would leave the value.
+  const Shape& shape = graph_.type(v).shape;
+  for (size_t k = 0; k < shape.size(); ++k) {
+    const Interval interval = bounds(entry.tuple[k], ranges_);
+    if (!interval.lo || *interval.lo < 0) return false;
+    if (prove_less(entry.tuple[k], shape[k], ranges_) != true) return false;
+  }
   Expr count = 1;
   for (uint32_t axis : axes) count = count * extents_[axis];
   if (!(simplified(count) == simplified(element_count(graph_.type(v).shape)))) return false;

@@ -5,8 +5,9 @@ a function here and, where its first argument is `input`, a method of `Tensor`.
 """
 from plait import _core
 from plait import _tensor
-from plait._core import (DeviceError, InternalError, Tensor, UserError, __version__, cached_programs,
-                         clear_cache, compile_count, live_bytes, manual_seed, tensor)
+from plait._core import (DeviceError, InternalError, Tensor, UserError, __version__,
+                         cached_programs, clear_cache, compile_count, live_bytes, manual_seed,
+                         tensor)
 from plait._compile import compile
 from plait._tensor import grad, no_grad
 from plait import nn, optim, models

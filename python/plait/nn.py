@@ -63,8 +63,9 @@ class LayerNorm(Module):
     """Normalises the last axes."""
 
     def __init__(self, normalized_shape, eps=1e-5):
-        shape = normalized_shape if isinstance(normalized_shape, (list, tuple)) else [normalized_shape]
-        self.normalized_shape, self.eps = list(shape), eps
+        several = isinstance(normalized_shape, (list, tuple))
+        shape = list(normalized_shape) if several else [normalized_shape]
+        self.normalized_shape, self.eps = shape, eps
         self.weight = Parameter(np.ones(shape, np.float32))
         self.bias = Parameter(np.zeros(shape, np.float32))
 

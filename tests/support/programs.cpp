@@ -15,8 +15,8 @@ Array random_array(DType dtype, std::vector<int64_t> shape, std::mt19937& random
   std::uniform_int_distribution<int64_t> small(-5, 5);
   const size_t size = dtype_size(dtype);
   for (int64_t i = 0; i < array.count(); ++i) {
-    const Scalar value =
-        is_float(dtype) ? Scalar(dtype, normal(random)) : Scalar(DType::i64, small(random)).cast(dtype);
+    const Scalar value = is_float(dtype) ? Scalar(dtype, normal(random))
+                                         : Scalar(DType::i64, small(random)).cast(dtype);
     value.store(array.data<std::byte>() + static_cast<size_t>(i) * size);
   }
   return array;
@@ -29,7 +29,8 @@ double largest_error(const Array& got, const Array& expected) {
     if (std::isnan(a) && std::isnan(e)) continue;
     if (a == e) continue;
     const double error = std::abs(a - e) / (1 + std::abs(e));
-    if (!(error <= largest)) largest = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+    if (!(error <= largest))
+      largest = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
   }
   return largest;
 }

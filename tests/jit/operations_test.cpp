@@ -125,7 +125,8 @@ TEST_CASE_METHOD(Programs, "products whose sum has several leaves and blocks") {
 TEST_CASE_METHOD(Programs, "batched, broadcast and mixed products") {
   const Tensor a = make("a", DType::f32, {2, 3, 9, 11}), b = make("b", DType::f32, {3, 11, 5});
   const Tensor v = make("v", DType::f32, {11});
-  const Tensor half = make("half", DType::bf16, {9, 17}), other = make("other", DType::bf16, {17, 6});
+  const Tensor half = make("half", DType::bf16, {9, 17}),
+               other = make("other", DType::bf16, {17, 6});
   const Tensor i = make("i", DType::i32, {4, 6}), j = make("j", DType::i32, {6, 5});
   check_program({matmul(a, b), matmul(a, v), matmul(half, other), matmul(i, j),
                  einsum("bhmk,hkn->bhnm", {a, b})},
@@ -135,8 +136,8 @@ TEST_CASE_METHOD(Programs, "batched, broadcast and mixed products") {
 TEST_CASE_METHOD(Programs, "views, joins and masks") {
   const Tensor x = make("x", DType::f32, {4, 6, 5}), y = make("y", DType::f32, {4, 3, 5});
   check_program({cat({x, y}, 1), flip(x, {0, 2}) * 2.0, permute(x, {2, 0, 1}) + 1.0,
-                 reshape(x, {24, 5}) - 1.0, pad(x, {1, 2, 0, 1}, "constant", 3.0), tril(reshape(x, {4, 30})),
-                 cumsum(x, 1), sum(cat({x, y}, 1) * 2.0, 1)},
+                 reshape(x, {24, 5}) - 1.0, pad(x, {1, 2, 0, 1}, "constant", 3.0),
+                 tril(reshape(x, {4, 30})), cumsum(x, 1), sum(cat({x, y}, 1) * 2.0, 1)},
                 inputs);
 }
 
