@@ -13,6 +13,8 @@
 
 namespace plait {
 
+class ThreadPool;
+
 struct KernelEntry : KernelInfo {
   const std::string& name() const override { return display_name; }
   std::vector<std::string> scopes() const override { return segment_scopes; }
@@ -65,8 +67,9 @@ class Program::Impl {
   bool has_symbols() const;
   void bind_sizes(SymbolValues symbols);
   void* address(Location location, const std::map<std::string, Array>& inputs) const;
-  void launch(size_t index, const Bound& bound, const std::map<std::string, Array>& inputs);
-  void run_phase(size_t index, size_t phase, const Bound& bound);
+  void launch(size_t index, const Bound& bound, const std::map<std::string, Array>& inputs,
+              ThreadPool& pool);
+  void run_phase(size_t index, size_t phase, const Bound& bound, ThreadPool& pool);
   void raise_bad_index(size_t launch, size_t segment) const;
   void copy_results(const std::map<std::string, Array>& inputs);
   void commit();

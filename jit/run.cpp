@@ -199,11 +199,11 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
   pool.reserve_scratch(bound.local_bytes);
   for (size_t i = 0; i < list_.launches.size(); ++i) {
     if (!launch_seconds_) {
-      launch(i, bound, inputs);
+      launch(i, bound, inputs, pool);
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    launch(i, bound, inputs);
+    launch(i, bound, inputs, pool);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     (*launch_seconds_)[i] = elapsed.count();
   }
@@ -215,7 +215,7 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
 }
 
 void Program::Impl::launch(size_t index, const Bound& bound,
-                           const std::map<std::string, Array>& inputs) {
+                           const std::map<std::string, Array>& inputs, ThreadPool& pool) {
   const Launch& launch = list_.launches[index];
   for (size_t s = 0; s < launch.segments.size(); ++s) {
     for (size_t b = 0; b < launch.segments[s].buffers.size(); ++b) {
@@ -224,7 +224,7 @@ void Program::Impl::launch(size_t index, const Bound& bound,
   }
   errors_.assign(launch.segments.size(), {});
   const size_t phases = list_.kernels[launch.kernel].phases.size();
-  for (size_t phase = 0; phase < phases; ++phase) run_phase(index, phase, bound);
+  for (size_t phase = 0; phase < phases; ++phase) run_phase(index, phase, bound, pool);
   for (size_t s = 0; s < errors_.size(); ++s) {
     if (errors_[s].site >= 0) raise_bad_index(index, s);
   }
@@ -232,13 +232,12 @@ void Program::Impl::launch(size_t index, const Bound& bound,
 }
 
 // The iterations of all segments, side by side.
-void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound) {
+void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound, ThreadPool& pool) {
   const Launch& launch = list_.launches[index];
   const CompiledKernel& kernel = *compiled_[launch.kernel];
   const double cost = std::max(1.0, list_.kernels[launch.kernel].phases[phase].cost);
   int64_t total = 0;
   for (const auto& iterations : bound.iterations[index]) total += iterations[phase];
-  ThreadPool& pool = ThreadPool::get(threads_);
   auto run_range = [&](int64_t begin, int64_t end, int thread) {
     int64_t start = 0;
     for (size_t s = 0; s < launch.segments.size(); ++s) {

@@ -74,8 +74,9 @@ ThreadPool& ThreadPool::get(int64_t threads) {
   static std::mutex mutex;
   static std::unique_ptr<ThreadPool> pool;
   static pid_t owner = 0;
+  static const int cpus = available_cpus();  // reads files: once
   std::lock_guard lock(mutex);
-  const int wanted = threads == 0 ? available_cpus() : static_cast<int>(threads);
+  const int wanted = threads == 0 ? cpus : static_cast<int>(threads);
   if (owner != getpid()) {
     // The threads stayed in the parent; its pool cannot even be destroyed here.
     static_cast<void>(pool.release());

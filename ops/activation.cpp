@@ -102,7 +102,8 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   const Tensor x = cast_first(input, dtype);
   if (empty_axis(x, axis)) return x;
   const detail::SoftmaxTerms terms = detail::softmax_terms(detail::wide(x), {axis});
-  return detail::cast_to(div(terms.exponentials, terms.total), x.dtype());
+  // One division a row: the total lies in [1, size of the axis].
+  return detail::cast_to(mul(terms.exponentials, reciprocal(terms.total)), x.dtype());
 }
 
 Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {

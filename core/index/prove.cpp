@@ -55,39 +55,46 @@ class Corner {
 
   // Absent if the point is not in the domain, or there is no value.
   std::optional<int64_t> value(Expr e) {
+    if (contains_element(e)) return std::nullopt;
+    for (uint32_t id : variables_of(e)) {
+      const std::optional<int64_t> extent = extent_of(id);
+      if (extent && *extent <= 0) return std::nullopt;
+      if (!extent && ranges_.extent(id)) return std::nullopt;
+    }
+    for (Expr s : symbols_of(e)) {
+      const Span64 bounds = node_of(s).span;
+      symbols_[s.name()] = high_symbols_ ? std::min(bounds.hi, bounds.lo + 4096) : bounds.lo;
+    }
     try {
-      return compute(e);
-    } catch (const InternalError&) {
+      return evaluate(e, [this](uint32_t id) { return variable(id); }, symbols_);
+    } catch (const InternalError&) {  // an overflow, or a division by zero
       return std::nullopt;
     }
   }
 
  private:
-  int64_t compute(Expr e) {
-    for (Expr s : symbols_of(e)) {
-      const Span64 bounds = node_of(s).span;
-      symbols_[s.name()] = high_symbols_ ? std::min(bounds.hi, bounds.lo + 4096) : bounds.lo;
-    }
-    return evaluate(e, [this](uint32_t id) { return variable(id); }, symbols_);
+  // Absent if the variable has none, or it has no value here.
+  std::optional<int64_t> extent_of(uint32_t id) {
+    const auto known = extents_.find(id);
+    if (known != extents_.end()) return known->second;
+    const auto extent = ranges_.extent(id);
+    if (!extent || depth_ == kMaxExtentDepth) return std::nullopt;
+    ++depth_;
+    const std::optional<int64_t> result = value(*extent);
+    --depth_;
+    return extents_[id] = result;
   }
 
-  int64_t variable(uint32_t id) {
-    const auto extent = ranges_.extent(id);
-    if (!extent) return 0;
-    auto it = extents_.find(id);
-    if (it == extents_.end()) {
-      PLAIT_INTERNAL_CHECK(++depth_ < kMaxExtentDepth, "the extent of i{} is too deep", id);
-      it = extents_.emplace(id, compute(*extent)).first;
-      --depth_;
-    }
-    PLAIT_INTERNAL_CHECK(it->second > 0, "no point here");
-    return high_variables_ ? it->second - 1 : 0;
+  int64_t variable(uint32_t id) const {
+    const auto known = extents_.find(id);
+    const bool at_end = known != extents_.end() && known->second && high_variables_;
+    return at_end ? *known->second - 1 : 0;
   }
 
   const Ranges& ranges_;
   bool high_symbols_, high_variables_;
   SymbolValues symbols_;
-  std::unordered_map<uint32_t, int64_t> extents_;
+  std::unordered_map<uint32_t, std::optional<int64_t>> extents_;
   int depth_ = 0;
 };
 

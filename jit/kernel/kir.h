@@ -64,6 +64,7 @@ using Block = std::vector<Instruction>;
 // Which fields an op uses:
 //   constant   immediate                     index   expression
 //   load       buffer, expression            store   buffer, expression, operands[0]
+//   prefetch   buffer (a parameter), expression
 //   transpose  buffer: n*n elements, lanes n
 //   loop       variable, expression (extent), loop_kind, body
 //   when       operands[0] (bool), body      bind    variable, expression (its extent: the value is

@@ -263,6 +263,9 @@ void Emitter::emit_instruction(const Instruction& in) {
     case Op::store:
       store(in.buffer, resolve(in.expression), for_chunks([&] { return operand(0); }));
       return;
+    case Op::prefetch:
+      prefetch(in.buffer, resolve(in.expression));
+      return;
     case Op::transpose:
       transpose(in.buffer);
       return;

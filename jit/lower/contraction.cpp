@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "core/reduction_order.h"
 #include "jit/lower/axes.h"
 #include "jit/lower/nests.h"
@@ -16,6 +17,9 @@ using fusion::Member;
 // Epilogues of at most this many operations are unrolled over the tile; others loop over it.
 constexpr double kUnrolledEpilogue = 6;
 
+// Panels that are packed side by side.
+constexpr int64_t kPackedPanels = 4;
+
 class ContractionLowering {
  public:
   explicit ContractionLowering(const NestContext& context)
@@ -29,24 +33,15 @@ class ContractionLowering {
   void run() {
     values_.set_computed_here(nest_.members);
     prepare();
-    if (!tiling_.pack_per_task) {
-      packed_right_ = values_.workspace(dtype_, batch_ * panels_ * panel_size_);
-      values_.phase(values_.simplified(batch_ * panels_), pack_cost(), [&](Expr p) {
-        set_batch(floor_div(p, panels_));
-        pack_panels(right_, mod(p, panels_), values_.simplified(p * panel_size_), 1);
-      });
-    }
-    const Expr row_blocks = ceil_div(m_, tiling_.block_rows);
-    const Expr groups = ceil_div(panels_, tiling_.group_panels);
-    const Expr tasks = values_.simplified(batch_ * row_blocks * groups);
     allocate();
-    values_.phase(tasks, task_cost(), [&](Expr p) {
-      const Expr batch = floor_div(p, row_blocks * groups);
-      const Expr block = mod(floor_div(p, groups), row_blocks);
-      const Expr group = mod(p, groups);
+    if (tiling_.right == RightOperand::shared) pack_shared();
+    const Expr blocks = ceil_div(m_, tiling_.block_rows());
+    const Expr groups = ceil_div(panels_, tiling_.block_panels);
+    values_.phase(values_.simplified(batch_ * blocks * groups), task_cost(), [&](Expr p) {
+      const Expr batch = values_.simplified(floor_div(p, blocks * groups));
       set_batch(batch);
-      task(batch, values_.simplified(block * tiling_.block_rows),
-           values_.simplified(group * tiling_.group_panels));
+      task(batch, values_.simplified(mod(floor_div(p, groups), blocks) * tiling_.block_rows()),
+           values_.simplified(mod(p, groups) * tiling_.block_panels));
     });
   }
 
@@ -61,6 +56,19 @@ class ContractionLowering {
     bool axis_contiguous = false, k_contiguous = false;
     int64_t width = 0;  // of a packed panel
     int64_t step = 0;   // from one panel to the next, along the factor's axis
+  };
+
+  // A block of a leaf of k.
+  struct Part {
+    Expr leaf, block;
+    Expr start, length;
+  };
+
+  // Where a tile lies in the result, and among the tiles that wait in memory.
+  struct Place {
+    Expr tile, packed_right;  // in its task; where its panel's part lies
+    Expr row, column;
+    Expr slot;
   };
 
   // ---- preparation
@@ -92,11 +100,19 @@ class ContractionLowering {
     m_ = m_axis_.extent;
     n_ = n_axis_.extent;
     leaf_ = values_.simplified(contraction_leaf(k_));
-    leaves_ = values_.simplified(ceil_div(k_, leaf_));
-    left_direct_ = left_.plain && left_.k_contiguous;
+    leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
-    tiling_ = choose_tiling(context_.target, dtype_, estimate(batch_), estimate(m_), estimate(n_),
-                            estimate(k_), left_direct_);
+    tiling_ =
+        choose_tiling(context_.target, dtype_,
+                      {estimate(batch_), estimate(m_), estimate(n_), estimate(k_), estimate(leaf_),
+                       left_.plain && left_.k_contiguous, right_.plain && right_.axis_contiguous});
+    PLAIT_LOG(debug, "contraction {} x {} x {}, batch {}: tile {} x {}, block {} x {}, k {}{}{}",
+              to_string(m_), to_string(n_), to_string(k_), to_string(batch_), tiling_.rows,
+              tiling_.columns(), tiling_.block_rows(), tiling_.block_panels * tiling_.columns(),
+              tiling_.block_k, tiling_.left_direct ? "" : ", left packed",
+              tiling_.right == RightOperand::direct ? ""
+              : tiling_.right == RightOperand::task ? ", right packed"
+                                                    : ", right packed once");
     // Packed rows fill whole vectors: the lanes past a tile's rows are the next rows, unused.
     left_.width = 1;
     while (left_.width < tiling_.rows) left_.width *= 2;
@@ -104,15 +120,14 @@ class ContractionLowering {
     right_.width = tiling_.columns();
     right_.step = tiling_.columns();
     panels_ = values_.simplified(ceil_div(n_, tiling_.columns()));
-    panel_size_ = values_.simplified(k_ * tiling_.columns());
     double epilogue = 0;
     for (const Member& member : nest_.members) {
       epilogue += fusion::operation_cost(graph_.node(member.value));
     }
     epilogue_cost_ = epilogue;
-    const Expr most = Expr(tiling_.block_k);
-    blocks_ = values_.simplified(ceil_div(leaf_, most));
-    block_ = values_.simplified(ceil_div(leaf_, max(Expr(1), blocks_)));
+    blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
+    block_ = values_.simplified(ceil_div(leaf_, blocks_));
+    packed_steps_ = block_.constant().value_or(tiling_.block_k);
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
     loops_epilogue_ = epilogue > kUnrolledEpilogue + 1 || in_parts_;
   }
@@ -179,25 +194,27 @@ class ContractionLowering {
     const auto lanes = static_cast<uint32_t>(tiling_.vector);
     acc_ = values_.registers(dtype_, accumulators, lanes);
     held_ = values_.registers(dtype_, tiling_.columns(), lanes);
-    const int64_t waiting = tiling_.block_rows / tiling_.rows * tiling_.chunk_panels;
+    const int64_t waiting = tiling_.block_tiles * tiling_.block_panels;
     if (loops_epilogue_) tile_ = values_.local(dtype_, (in_parts_ ? waiting : 1) * accumulators);
     if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, waiting * accumulators);
-    if (tiling_.pack_per_task) {
-      packed_right_ = values_.local(dtype_, panel_size_ * tiling_.group_panels);
+    switch (tiling_.right) {
+      case RightOperand::direct:
+        break;
+      case RightOperand::task:
+        packed_right_ = values_.local(dtype_, packed_steps_ * tiling_.block_panels * right_.width);
+        break;
+      case RightOperand::shared:
+        packed_right_ = values_.workspace(dtype_, batch_ * panels_ * k_ * right_.width);
+        break;
     }
-    if (!left_direct_) {
-      const int64_t tiles = tiling_.block_rows / tiling_.rows;
-      packed_left_ = values_.local(dtype_, k_ * (tiles * left_.width));
+    if (!tiling_.left_direct) {
+      packed_left_ = values_.local(dtype_, packed_steps_ * tiling_.block_tiles * left_.width);
     }
-  }
-
-  double pack_cost() const {
-    return fusion::estimated_elements({k_}) * static_cast<double>(tiling_.columns()) * 0.2;
   }
 
   double task_cost() const {
     const double outputs =
-        static_cast<double>(tiling_.block_rows * tiling_.group_panels * tiling_.columns());
+        static_cast<double>(tiling_.block_rows() * tiling_.block_panels * tiling_.columns());
     return outputs * (fusion::estimated_elements({k_}) * 0.02 + epilogue_cost_ * 0.2);
   }
 
@@ -226,33 +243,77 @@ class ContractionLowering {
 
   // ---- packing
 
-  // `count` panels from `first`: [panel][k][width], zero past the end of the factor's axis.
-  void pack_panels(const Factor& factor, Expr first, Expr offset, Expr count) {
-    const BufferId to = &factor == &left_ ? packed_left_ : packed_right_;
-    const Expr size = k_ * factor.width;
-    values_.loop(LoopKind::serial, count, [&](Expr p) {
-      const Expr start = values_.simplified((first + p) * factor.step);
-      const Expr base = values_.simplified(offset + p * size);
+  // Where the first panel starts, and how far it is to the next.
+  struct Packed {
+    Expr base, panel;
+  };
+
+  Packed packed_right(Expr batch, Expr first_panel, const Part& part) const {
+    if (tiling_.right == RightOperand::task) return {Expr(), packed_steps_ * right_.width};
+    const Expr panel = k_ * right_.width;
+    return {values_.simplified((batch * panels_ + first_panel) * panel + part.start * right_.width),
+            panel};
+  }
+
+  // All of the right operand, a few panels and steps a task.
+  void pack_shared() {
+    constexpr int64_t kSteps = 256;
+    const Expr groups = ceil_div(panels_, kPackedPanels);
+    const Expr parts = ceil_div(k_, kSteps);
+    const double elements = static_cast<double>(kSteps * kPackedPanels * tiling_.columns());
+    values_.phase(values_.simplified(batch_ * groups * parts), elements * 0.2, [&](Expr p) {
+      const Expr batch = floor_div(p, groups * parts);
+      const Expr first = values_.simplified(mod(floor_div(p, parts), groups) * kPackedPanels);
+      const Expr start = values_.simplified(mod(p, parts) * kSteps);
+      const Part part{Expr(), Expr(), start, values_.simplified(min(Expr(kSteps), k_ - start))};
+      set_batch(batch);
+      pack_panels(right_, first, values_.simplified(min(Expr(kPackedPanels), panels_ - first)),
+                  part, packed_right(batch, first, part));
+    });
+  }
+
+  BufferId packed(const Factor& factor) const {
+    return &factor == &left_ ? packed_left_ : packed_right_;
+  }
+
+  // `count` panels from `first`, over a part of k: [panel][step][width], zero past the end of the
+  // factor's axis. Several at a time, so that what is read lies in longer runs.
+  void pack_panels(const Factor& factor, Expr first, Expr count, const Part& part,
+                   const Packed& to) {
+    values_.loop(LoopKind::serial, ceil_div(count, kPackedPanels), [&](Expr c) {
+      const Expr from = c * kPackedPanels;
+      const Expr here = values_.simplified(min(Expr(kPackedPanels), count - from));
+      auto panel = [&](Expr p, auto&& pack) {
+        pack(values_.simplified((first + from + p) * factor.step),
+             values_.simplified(to.base + (from + p) * to.panel));
+      };
       if (factor.k_contiguous && !factor.axis_contiguous) {
-        pack_transposed(factor, start, to, base);
-      } else {
-        pack_straight(factor, start, to, base);
+        values_.loop(LoopKind::serial, here, [&](Expr p) {
+          panel(p, [&](Expr start, Expr base) { pack_transposed(factor, start, base, part); });
+        });
+        return;
       }
+      values_.loop(LoopKind::serial, part.length, [&](Expr step) {
+        const LoopKind kind = here.constant() ? LoopKind::unrolled : LoopKind::serial;
+        values_.loop(kind, here, [&](Expr p) {
+          panel(p, [&](Expr start, Expr base) {
+            pack_straight(factor, start, values_.simplified(base + step * factor.width),
+                          values_.simplified(part.start + step));
+          });
+        });
+      });
     });
   }
 
   // Vectors along the factor's own axis.
-  void pack_straight(const Factor& factor, Expr start, BufferId to, Expr base) {
-    values_.loop(LoopKind::serial, k_, [&](Expr k) {
-      for (int64_t from = 0; from < factor.width; from += tiling_.vector) {
-        const int64_t lanes = std::min(tiling_.vector, factor.width - from);
-        values_.loop(LoopKind::vector, lanes, [&](Expr lane) {
-          const Expr index = start + from + lane;
-          const Expr slot = values_.simplified(base + k * factor.width + from + lane);
-          store_padded(factor, index, k, to, slot);
-        });
-      }
-    });
+  void pack_straight(const Factor& factor, Expr start, Expr base, Expr k) {
+    for (int64_t from = 0; from < factor.width; from += tiling_.vector) {
+      const int64_t lanes = std::min(tiling_.vector, factor.width - from);
+      values_.loop(LoopKind::vector, lanes, [&](Expr lane) {
+        store_padded(factor, start + from + lane, k, packed(factor),
+                     values_.simplified(base + from + lane));
+      });
+    }
   }
 
   void store_padded(const Factor& factor, Expr index, Expr k, BufferId to, Expr slot) {
@@ -264,22 +325,24 @@ class ContractionLowering {
   }
 
   // Squares of vectors along k, transposed in registers.
-  void pack_transposed(const Factor& factor, Expr start, BufferId to, Expr base) {
+  void pack_transposed(const Factor& factor, Expr start, Expr base, const Part& part) {
     int64_t side = 1;
     while (side < tiling_.vector && side < factor.width) side *= 2;
     const BufferId square = values_.registers(dtype_, side * side, static_cast<uint32_t>(side));
     for (int64_t from = 0; from < factor.width; from += side) {
-      values_.loop(LoopKind::serial, ceil_div(k_, side), [&](Expr kb) {
+      values_.loop(LoopKind::serial, ceil_div(part.length, side), [&](Expr kb) {
+        const Expr first = values_.simplified(part.start + kb * side);
         values_.loop(LoopKind::unrolled, side, [&](Expr i) {
-          load_row(factor, values_.simplified(start + from + i), kb * side, square, i * side, side);
+          load_row(factor, values_.simplified(start + from + i), first, square, i * side, side);
         });
         builder_.transpose(square);
         values_.loop(LoopKind::unrolled, side, [&](Expr i) {
-          const Expr k = values_.simplified(kb * side + i);
-          values_.when_less(k, k_, [&] {
+          const Expr step = values_.simplified(kb * side + i);
+          values_.when_less(step, part.length, [&] {
             const int64_t lanes = std::min(side, factor.width - from);
             values_.loop(LoopKind::vector, lanes, [&](Expr lane) {
-              builder_.store(to, values_.simplified(base + k * factor.width + from + lane),
+              builder_.store(packed(factor),
+                             values_.simplified(base + step * factor.width + from + lane),
                              builder_.load(square, values_.simplified(i * side + lane)));
             });
           });
@@ -310,39 +373,30 @@ class ContractionLowering {
   // ---- the product
 
   void task(Expr batch, Expr first_row, Expr first_panel) {
-    const Expr rows_here = values_.simplified(min(Expr(tiling_.block_rows), m_ - first_row));
-    const Expr tiles = values_.simplified(ceil_div(rows_here, tiling_.rows));
-    const Expr panels = values_.simplified(min(Expr(tiling_.group_panels), panels_ - first_panel));
-    if (tiling_.pack_per_task) pack_panels(right_, first_panel, Expr(), panels);
-    if (!left_direct_) {
-      pack_panels(left_, values_.simplified(floor_div(first_row, tiling_.rows)), Expr(), tiles);
-    }
-    const Expr right_base = tiling_.pack_per_task
-                                ? Expr()
-                                : values_.simplified((batch * panels_ + first_panel) * panel_size_);
-    const Expr chunk = in_parts_ ? Expr(tiling_.chunk_panels) : panels;
-    values_.loop(LoopKind::serial, ceil_div(panels, max(Expr(1), chunk)), [&](Expr c) {
-      const Expr from = c * chunk;
-      const Expr here = values_.simplified(min(chunk, panels - from));
-      each_part([&](const Part& part) {
-        values_.loop(LoopKind::serial, here, [&](Expr jp) {
-          values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
-            const Expr tile = jp * (tiling_.block_rows / tiling_.rows) + ip;
-            const Expr slot = tile * (tiling_.rows * tiling_.columns());
-            multiply(first_row, ip, right_base + (from + jp) * panel_size_, part, slot);
-            finish(part, values_.simplified(first_row + ip * tiling_.rows),
-                   values_.simplified((first_panel + from + jp) * tiling_.columns()), slot);
-          });
+    const Expr rows = values_.simplified(min(Expr(tiling_.block_rows()), m_ - first_row));
+    const Expr tiles = values_.simplified(ceil_div(rows, tiling_.rows));
+    const Expr panels = values_.simplified(min(Expr(tiling_.block_panels), panels_ - first_panel));
+    each_part([&](const Part& part) {
+      const Packed right = packed_right(batch, first_panel, part);
+      if (tiling_.right == RightOperand::task) {
+        pack_panels(right_, first_panel, panels, part, right);
+      }
+      if (!tiling_.left_direct) {
+        pack_panels(left_, values_.simplified(floor_div(first_row, tiling_.rows)), tiles, part,
+                    {Expr(), packed_steps_ * left_.width});
+      }
+      values_.loop(LoopKind::serial, panels, [&](Expr jp) {
+        values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
+          const Place place{ip, values_.simplified(right.base + jp * right.panel),
+                            values_.simplified(first_row + ip * tiling_.rows),
+                            values_.simplified((first_panel + jp) * tiling_.columns()),
+                            (jp * tiling_.block_tiles + ip) * (tiling_.rows * tiling_.columns())};
+          multiply(place, part);
+          finish(place, part);
         });
       });
     });
   }
-
-  // A block of a leaf of k.
-  struct Part {
-    Expr leaf, block;
-    Expr start, length;
-  };
 
   void each_part(const std::function<void(const Part&)>& body) {
     auto loop = [&](Expr count, const std::function<void(Expr)>& inside) {
@@ -371,13 +425,26 @@ class ContractionLowering {
     });
   }
 
-  ValueId left_element(Expr first_row, Expr ip, Expr row, Expr k) {
-    if (!left_direct_) {
-      return builder_.load(packed_left_, values_.simplified((ip * k_ + k) * left_.width + row));
+  ValueId left_element(const Place& place, const Part& part, Expr row, Expr step) {
+    if (!tiling_.left_direct) {
+      const Expr at = (place.tile * packed_steps_ + step) * left_.width + row;
+      return builder_.load(packed_left_, values_.simplified(at));
     }
-    Expr index = first_row + ip * tiling_.rows + row;
+    Expr index = place.row + row;
     if (prove_less(index, m_, values_.ranges()) != true) index = min(index, m_ - 1);
-    return element(left_, values_.simplified(index), k);
+    return element(left_, values_.simplified(index), values_.simplified(part.start + step));
+  }
+
+  // One vector of the right operand into the registers that hold it.
+  void hold_right(const Place& place, const Part& part, Expr step, Expr j, Expr lane) {
+    const Expr to = register_at(Expr(), j, lane);
+    const Expr in_panel = j * tiling_.vector + lane;
+    if (tiling_.right == RightOperand::direct) {
+      const Expr k = values_.simplified(part.start + step);
+      return store_padded(right_, place.column + in_panel, k, held_, to);
+    }
+    const Expr at = place.packed_right + step * right_.width + in_panel;
+    builder_.store(held_, to, builder_.load(packed_right_, values_.simplified(at)));
   }
 
   ValueId multiply_add(ValueId a, ValueId b, ValueId c) {
@@ -401,40 +468,32 @@ class ContractionLowering {
 
   // The tile of registers over one part of k: a leaf's first block starts at zero, the others where
   // the block before stopped. The smaller operand is held; the other streams.
-  void multiply(Expr first_row, Expr ip, Expr right_base, const Part& part, Expr slot) {
+  void multiply(const Place& place, const Part& part) {
     branch(
         part.block, 0,
         [&] { each_accumulator([&](Expr at) { builder_.store(acc_, at, zero()); }); },
         [&] {
           each_accumulator([&](Expr at) {
-            builder_.store(acc_, at, builder_.load(tile_, values_.simplified(slot + at)));
+            builder_.store(acc_, at, builder_.load(tile_, values_.simplified(place.slot + at)));
           });
         });
-    auto right = [&](Expr k, Expr j, Expr lane) {
-      return builder_.load(packed_right_, values_.simplified(right_base + k * tiling_.columns() +
-                                                             j * tiling_.vector + lane));
-    };
-    auto update = [&](Expr i, Expr j, Expr lane, ValueId a, ValueId b) {
+    auto update = [&](Expr i, Expr j, Expr lane, ValueId a) {
       const Expr at = register_at(i, j, lane);
+      const ValueId b = builder_.load(held_, register_at(Expr(), j, lane));
       builder_.store(acc_, at, multiply_add(a, b, builder_.load(acc_, at)));
     };
     values_.loop(LoopKind::serial, part.length, [&](Expr step) {
-      const Expr k = values_.simplified(part.start + step);
       if (tiling_.rows >= tiling_.vectors) {
-        each_vector([&](Expr j, Expr lane) {
-          builder_.store(held_, register_at(Expr(), j, lane), right(k, j, lane));
-        });
+        each_vector([&](Expr j, Expr lane) { hold_right(place, part, step, j, lane); });
         values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
-          const ValueId a = left_element(first_row, ip, i, k);
-          each_vector([&](Expr j, Expr lane) {
-            update(i, j, lane, a, builder_.load(held_, register_at(Expr(), j, lane)));
-          });
+          const ValueId a = left_element(place, part, i, step);
+          each_vector([&](Expr j, Expr lane) { update(i, j, lane, a); });
         });
       } else {
         each_vector([&](Expr j, Expr lane) {
-          const ValueId b = right(k, j, lane);
+          hold_right(place, part, step, j, lane);
           for (int64_t i = 0; i < tiling_.rows; ++i) {
-            update(i, j, lane, left_element(first_row, ip, i, k), b);
+            update(i, j, lane, left_element(place, part, i, step));
           }
         });
       }
@@ -443,7 +502,8 @@ class ContractionLowering {
 
   // ---- after the product
 
-  void finish(const Part& part, Expr row, Expr column, Expr slot) {
+  void finish(const Place& place, const Part& part) {
+    const Expr row = place.row, column = place.column;
     if (!loops_epilogue_) {
       values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
         values_.when_less(row + i, m_, [&] {
@@ -455,7 +515,7 @@ class ContractionLowering {
       });
       return;
     }
-    if (!in_parts_) slot = Expr();
+    const Expr slot = in_parts_ ? place.slot : Expr();
     auto spill = [&] {
       each_accumulator([&](Expr at) {
         builder_.store(tile_, values_.simplified(slot + at), builder_.load(acc_, at));
@@ -522,10 +582,11 @@ class ContractionLowering {
   std::vector<Expr> axes_;     // what each is at the insertion point
   DType dtype_ = DType::f32;
   LoopAxis batch_axis_, m_axis_, n_axis_, k_axis_;
-  Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_, panel_size_;
+  Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_;
+  int64_t packed_steps_ = 0;  // room for the steps of a part
   Factor left_, right_;
   Tiling tiling_{};
-  bool left_direct_ = false, in_parts_ = false, loops_epilogue_ = false;
+  bool in_parts_ = false, loops_epilogue_ = false;
   double epilogue_cost_ = 0;
   BufferId acc_ = 0, held_ = 0, tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;
 };

@@ -8,22 +8,36 @@
 
 namespace plait::lower {
 
+// A product to be cut, with estimates for symbolic extents; `batch` is the number of products.
+struct ProductShape {
+  double batch, m, n, k;
+  double leaf;          // steps of k that are added in one chain
+  bool left_readable;   // the left operand lies contiguous along k, nothing to compute
+  bool right_readable;  // the right operand lies contiguous along n, nothing to compute
+};
+
+// A task takes `block_tiles` by `block_panels` register tiles, and k in parts: a part of each
+// operand is packed or found packed, then every tile runs through it.
+enum class RightOperand : uint8_t {
+  direct,  // read where it lies; one row of tiles reads it
+  task,    // packed by each task, part by part
+  shared,  // packed once, in a phase before
+};
+
 struct Tiling {
   int64_t vector;        // lanes of one hardware vector
   int64_t rows;          // of the register tile
   int64_t vectors;       // its columns, in vectors
-  int64_t block_rows;    // rows of the left operand that one task takes; a multiple of `rows`
-  int64_t group_panels;  // panels of the right operand that one task takes
-  int64_t block_k;       // steps of k that a panel runs through before the next tile's turn
-  int64_t chunk_panels;  // panels whose tiles wait in memory between blocks and leaves of k
-  bool pack_per_task;    // each task packs its panels; else a phase before packs all, once
+  int64_t block_tiles;   // tiles below each other
+  int64_t block_panels;  // panels (columns of tiles) beside each other
+  int64_t block_k;       // the most steps of k in a part
+  bool left_direct;      // the left operand is read where it lies, through one pointer a row
+  RightOperand right;
 
   int64_t columns() const { return vector * vectors; }  // of a panel
+  int64_t block_rows() const { return rows * block_tiles; }
 };
 
-// Estimated extents of one product; batch is the number of products. `left_direct`: the left
-// operand is read where it lies, through one address register a row.
-Tiling choose_tiling(const Target& target, DType dtype, double batch, double m, double n, double k,
-                     bool left_direct);
+Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shape);
 
 }  // namespace plait::lower

@@ -204,7 +204,9 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
   }
   const Node& node = graph_.node(v);
   if (plan_.in_memory[v] && !computed_here_.contains(v)) {
-    return load(buffer_of(v, false), simplified(linear_index(node.type.shape, tuple)));
+    memory_reads_.push_back(
+        {buffer_of(v, false), simplified(linear_index(node.type.shape, tuple))});
+    return load(memory_reads_.back().buffer, memory_reads_.back().index);
   }
   switch (node.op) {
     case MetaOp::constant:

@@ -1,0 +1,137 @@
+// Products have the bits of their definition (core/reduction_order.h) however they are cut: for
+// machines with other vectors, registers and caches than this one, too.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+
+#include "core/reduction_order.h"
+#include "jit/lower/lower.h"
+#include "jit/lower/tiling.h"
+#include "ops/functions.h"
+#include "tests/support/launch.h"
+#include "tests/support/programs.h"
+
+namespace plait {
+namespace {
+
+enum class Layout { plain, left_transposed, right_transposed };
+
+struct Product {
+  int64_t batch, m, n, k;
+  Layout layout;
+};
+
+const Target kTargets[] = {
+    {"avx512", 64, 32, 48 << 10, 2 << 20, 32 << 20},
+    {"avx2", 32, 16, 32 << 10, 512 << 10, 8 << 20},
+    {"neon", 16, 32, 64 << 10, 1 << 20, 4 << 20},
+    {"tiny caches", 16, 16, 1 << 10, 4 << 10, 64 << 10},
+};
+
+// One chain of fused multiply-adds per leaf, leaves added in order.
+std::vector<float> reference(const Product& p, const Array& a, const Array& b) {
+  const int64_t leaf = *contraction_leaf(p.k).constant();
+  std::vector<float> result(p.batch * p.m * p.n);
+  for (int64_t i = 0; i < static_cast<int64_t>(result.size()); ++i) {
+    const int64_t column = i % p.n, row = i / p.n % p.m, batch = i / (p.n * p.m);
+    float sum = 0;
+    for (int64_t start = 0; start < p.k; start += leaf) {
+      float chain = 0;
+      for (int64_t k = start; k < std::min(start + leaf, p.k); ++k) {
+        const int64_t left = p.layout == Layout::left_transposed ? k * p.m + row : row * p.k + k;
+        const int64_t right =
+            p.layout == Layout::right_transposed ? column * p.k + k : k * p.n + column;
+        chain = std::fma(a.data<float>()[batch * p.m * p.k + left],
+                         b.data<float>()[batch * p.k * p.n + right], chain);
+      }
+      sum = start == 0 ? chain : sum + chain;
+    }
+    result[i] = sum;
+  }
+  return result;
+}
+
+std::vector<float> run(const Product& p, const Target& target, const Array& a, const Array& b) {
+  reset_current_graph();
+  Tensor left = input("a", DType::f32, a.type().shape);
+  Tensor right = input("b", DType::f32, b.type().shape);
+  if (p.layout == Layout::left_transposed) left = transpose(left, 1, 2);
+  if (p.layout == Layout::right_transposed) right = transpose(right, 1, 2);
+  const Tensor product = matmul(left, right);
+  Graph& graph = *current_graph();
+  graph.add_output("y", product.value());
+  const fusion::FusionPlan plan = fusion::plan_fusion(graph);
+  REQUIRE(plan.groups.size() == 1);
+  lower::LoweredGroup lowered = lower::lower_group(graph, plan, plan.groups[0], target);
+  lowered.kernel.name = "product";
+  kernel::verify(lowered.kernel);
+  std::vector<float> result(p.batch * p.m * p.n, -7);
+  std::vector<void*> parameters;
+  for (size_t i = 0; i < lowered.buffers.size(); ++i) {
+    const Value v = lowered.buffers[i].value;
+    if (v == kNoValue) continue;
+    const Node& node = graph.node(v);
+    if (node.op == MetaOp::input) {
+      parameters.push_back((node.attributes.name == "a" ? a : b).buffer->data());
+    } else {
+      parameters.push_back(result.data());
+    }
+  }
+  testing::interpret(lowered.kernel, parameters, {});
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("products have the bits of their definition on every target") {
+  std::mt19937 random(5);
+  const Product shapes[] = {
+      {1, 1, 1, 1, {}},     {1, 1, 70, 40, {}},   {1, 5, 33, 7, {}}, {2, 17, 35, 20, {}},
+      {1, 31, 9, 1025, {}}, {1, 3, 20, 2050, {}}, {3, 8, 8, 64, {}}, {1, 100, 1, 33, {}},
+      {1, 40, 70, 130, {}}, {1, 2, 3, 0, {}},     {1, 0, 5, 4, {}},
+  };
+  for (const Product& shape : shapes) {
+    for (const Layout layout : {Layout::plain, Layout::left_transposed, Layout::right_transposed}) {
+      Product p = shape;
+      p.layout = layout;
+      std::vector<int64_t> a_shape = {p.batch, p.m, p.k}, b_shape = {p.batch, p.k, p.n};
+      if (layout == Layout::left_transposed) std::swap(a_shape[1], a_shape[2]);
+      if (layout == Layout::right_transposed) std::swap(b_shape[1], b_shape[2]);
+      const Array a = test::random_array(DType::f32, a_shape, random);
+      const Array b = test::random_array(DType::f32, b_shape, random);
+      const std::vector<float> expected = reference(p, a, b);
+      for (const Target& target : kTargets) {
+        CAPTURE(target.name, p.batch, p.m, p.n, p.k, static_cast<int>(layout));
+        const std::vector<float> got = run(p, target, a, b);
+        CHECK(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("tilings fit the registers and caches they are for") {
+  for (const Target& target : kTargets) {
+    for (const double m : {1.0, 4.0, 100.0, 1000.0, 50257.0}) {
+      for (const double n : {1.0, 17.0, 768.0, 50257.0}) {
+        for (const double k : {1.0, 64.0, 1000.0}) {
+          for (const bool readable : {false, true}) {
+            CAPTURE(target.name, m, n, k, readable);
+            const lower::Tiling t =
+                lower::choose_tiling(target, DType::f32, {1, m, n, k, k, readable, readable});
+            CHECK(t.rows * t.vectors + std::min(t.rows, t.vectors) + 1 <=
+                  static_cast<int64_t>(target.vector_registers));
+            CHECK(t.vector * 4 == target.vector_bytes);
+            CHECK((t.block_k >= 1 && static_cast<double>(t.block_k) <= k));
+            CHECK((!t.left_direct || readable));
+            CHECK((t.right != lower::RightOperand::direct || readable));
+            if (target.l2_bytes < 512 << 10) continue;
+            const auto block = static_cast<double>(t.block_rows() * t.block_k * 4);
+            CHECK(block <= static_cast<double>(target.l2_bytes));
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace plait
