@@ -71,37 +71,41 @@ std::string rows_text(std::vector<Row> rows, double total) {
 }  // namespace
 
 std::string table_header() {
-  return fmt::format(fmt::runtime(kRow), "work", "median", "best", "GFLOP/s", "GB/s", "of limit",
+  return fmt::format(fmt::runtime(kRow), "work", "median", "best", "GFLOP/s", "GB/s", "% of limit",
                      "cold", "launches", "plan MiB", "RSS MiB");
 }
 
 std::string table_rows(const json& r) {
-  if (r.contains("error")) {
-    return fmt::format("{:<42} {}\n", r["work"].get<std::string>(), r["error"].get<std::string>());
+  std::string limit;
+  if (r.value("of_limit", 0.0) > 0) {
+    limit = fmt::format("{:.0f} {:.0f} {}", 100 * r["of_limit"].get<double>(),
+                        100 * r["of_limit_best"].get<double>(), r["limit_by"].get<std::string>());
   }
-  std::string limit = number(r, "of_limit", 100, " %");
-  if (!limit.empty()) limit += " " + r["limit_by"].get<std::string>();
   std::string launches;
   if (r.contains("launches")) {
     launches = fmt::format("{}", r["launches"].get<int64_t>());
     if (r["kernels"] != r["launches"])
       launches += fmt::format(" ({})", r["kernels"].get<int64_t>());
   }
-  std::string text = fmt::format(fmt::runtime(kRow), r["work"].get<std::string>(),
-                                 duration(r, "median"), duration(r, "best"), number(r, "gflops", 1),
-                                 number(r, "gbs", 1), limit, duration(r, "cold"), launches,
-                                 mebibytes(r, "planned_bytes"), mebibytes(r, "peak_rss"));
+  std::string text =
+      r.contains("error")
+          ? fmt::format("{:<42} {}\n", r["work"].get<std::string>(), r["error"].get<std::string>())
+          : fmt::format(fmt::runtime(kRow), r["work"].get<std::string>(), duration(r, "median"),
+                        duration(r, "best"), number(r, "gflops", 1), number(r, "gbs", 1), limit,
+                        duration(r, "cold"), launches, mebibytes(r, "planned_bytes"),
+                        mebibytes(r, "peak_rss"));
   if (!r.contains("peers")) return text;
   for (const auto& [name, peer] : r["peers"].items()) {
     if (peer.contains("error")) {
       text += fmt::format("  {:<40} {}\n", name, peer["error"].get<std::string>());
       continue;
     }
-    text += fmt::format(fmt::runtime(kRow), "  " + name, duration(peer, "median"),
-                        duration(peer, "best"), "", "",
-                        fmt::format("x{:.2f} x{:.2f}", peer["ratio"].get<double>(),
-                                    peer["ratio_best"].get<double>()),
-                        duration(peer, "cold"), "", "", mebibytes(peer, "peak_rss"));
+    text += fmt::format(
+        fmt::runtime(kRow), "  " + name, duration(peer, "median"), duration(peer, "best"), "", "",
+        peer.contains("ratio") ? fmt::format("x{:.2f} x{:.2f}", peer["ratio"].get<double>(),
+                                             peer["ratio_best"].get<double>())
+                               : "",
+        duration(peer, "cold"), "", "", mebibytes(peer, "peak_rss"));
   }
   return text;
 }
@@ -140,6 +144,11 @@ std::string limits_text(const json& r) {
   std::string text = fmt::format("FMA f32: {:.1f} GFLOP/s one core, {:.1f} on {} threads\n",
                                  r["fma_one_core"].get<double>() * 1e-9,
                                  r["fma"].get<double>() * 1e-9, r["threads"].get<int64_t>());
+  if (r.contains("bf16")) {
+    text += fmt::format("bf16 dot product: {:.1f} GFLOP/s one core, {:.1f} on {} threads\n",
+                        r["bf16_one_core"].get<double>() * 1e-9, r["bf16"].get<double>() * 1e-9,
+                        r["threads"].get<int64_t>());
+  }
   for (const json& row : r["traffic"]) {
     text += fmt::format("traffic through {} MiB: read {:.1f}, copy {:.1f}, in place {:.1f} GB/s\n",
                         row["bytes"].get<int64_t>() >> 20, row["read"].get<double>() * 1e-9,
