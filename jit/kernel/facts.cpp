@@ -104,6 +104,7 @@ bool Facts::proves_nonnegative(Expr e) const {
   try {
     const Expr undivided = without_unit_quotient(e);
     if (!(undivided == e)) return proves_nonnegative(undivided);
+    if (is_refuted(e)) return false;
     if (prove(simplify(e, ranges_), with_quotients(e), 0, budget)) return true;
     const Expr rest = without_nonnegative_quotients(e);
     return !(rest == e) && proves_nonnegative(rest);

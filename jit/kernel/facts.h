@@ -42,6 +42,8 @@ class Facts {
   void release(Mark mark);
 
  private:
+  std::vector<Expr> conditions() const;
+  bool is_refuted(Expr e) const;  // (search.cpp) a few points tell
   bool prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const;
   bool holds_by_ranges(Expr e) const;  // e >= 0, without the conditions
   size_t age(Expr monomial) const;

@@ -27,10 +27,11 @@ std::vector<int64_t> symbol_samples(Expr symbol) {
 class Search {
  public:
   Search(Expr goal, std::vector<Expr> facts, const std::vector<uint32_t>& variables,
-         const Ranges& ranges)
+         const Ranges& ranges, bool whole_domain)
       : goal_(goal), facts_(std::move(facts)) {
     std::set<uint32_t> needed;
     for (uint32_t v : variables_of(goal)) needed.insert(v);
+    if (whole_domain) needed.insert(variables.begin(), variables.end());
     for (bool grows = true; grows;) {
       const size_t before = needed.size();
       auto need_with = [&](Expr e) {
@@ -68,6 +69,21 @@ class Search {
         }
       }
     }
+  }
+
+  // Whether one of a few points, ends of the domain most of them, shows that it does not hold.
+  bool refute() {
+    constexpr int kPoints = 24;
+    std::mt19937_64 random(1);
+    for (int point = 0; point < kPoints; ++point) {
+      for (Expr symbol : symbols_) {
+        const std::vector<int64_t> values = symbol_samples(symbol);
+        if (values.empty()) return false;
+        values_[symbol.name()] = values[random() % values.size()];
+      }
+      if (!try_random(random)) return true;
+    }
+    return false;
   }
 
   // True: it holds at every point. False: `point` is one where it does not. Absent: it held at all
@@ -149,13 +165,25 @@ class Search {
 
 }  // namespace
 
-std::optional<bool> Facts::search_nonnegative(Expr e, std::string& point) const {
-  // The ranges of the variables are part of the walk.
-  std::vector<Expr> conditions;
+// What a point must satisfy; the ranges of the variables are part of the walk.
+std::vector<Expr> Facts::conditions() const {
+  std::vector<Expr> result;
   for (Expr fact : facts_) {
-    if (!variables_of(fact).empty() || !symbols_of(fact).empty()) conditions.push_back(fact);
+    if (!variables_of(fact).empty() || !symbols_of(fact).empty()) result.push_back(fact);
   }
-  return Search(e, std::move(conditions), variables_, ranges_).run(point);
+  return result;
+}
+
+std::optional<bool> Facts::search_nonnegative(Expr e, std::string& point) const {
+  return Search(e, conditions(), variables_, ranges_, /*whole_domain=*/false).run(point);
+}
+
+bool Facts::is_refuted(Expr e) const {
+  const std::vector<Expr> known = conditions();
+  if (contains_element(e) || std::any_of(known.begin(), known.end(), contains_element)) {
+    return false;
+  }
+  return Search(e, known, variables_, ranges_, /*whole_domain=*/true).refute();
 }
 
 }  // namespace plait::kernel
