@@ -139,7 +139,10 @@ std::shared_ptr<Graph> copy_for_compile(const std::vector<Tensor>& outputs) {
   const std::shared_ptr<Graph> source = detail::graph_of(tensors);
   Graph rooted = *source;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    rooted.add_output(std::to_string(i), detail::value_in(rooted, outputs[i]));
+    // Values of the source keep their numbers in its copy.
+    const bool inside = outputs[i].graph() == source;
+    rooted.add_output(std::to_string(i),
+                      inside ? outputs[i].value() : detail::value_in(rooted, outputs[i]));
   }
   return std::make_shared<Graph>(
       rewrite_graph(rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));

@@ -18,7 +18,7 @@ class Limits {
 
   int64_t threads() const { return threads_; }
   double fma_flops(int64_t threads);  // f32, in registers
-  // Of the CPU's bf16 dot product, in registers; that of f32 where it has none.
+  // The faster of the CPU's bf16 dot product, if it has one, and of f32; in registers.
   double bf16_flops(int64_t threads);
   // Bytes a second through arrays of `bytes` in all; an in-place update reads and writes each.
   double read_bytes(size_t bytes);
