@@ -1,4 +1,4 @@
-"""tools/bench_report.py: the pages of a fixed file of results, and runs of stand-ins for the tool."""
+"""tools/bench_report.py: pages of a fixed file of results, and runs of stand-ins for the tool."""
 
 import json
 import pathlib
