@@ -97,6 +97,19 @@ TEST_CASE_METHOD(Programs, "softmax, norms and losses with gradients") {
   }
 }
 
+TEST_CASE_METHOD(Programs, "outputs that share a draw") {
+  reset_current_graph();
+  const Tensor dropped = dropout(make("x", DType::f32, {50}), 0.5);
+  const std::vector<Array> results = compile({dropped, dropped + dropped}).run(inputs);
+  int64_t zeros = 0;
+  for (int64_t i = 0; i < 50; ++i) {
+    const double once = results[0].at(i).as_double();
+    CHECK(results[1].at(i).as_double() == 2 * once);
+    zeros += once == 0;
+  }
+  CHECK((zeros > 10 && zeros < 40));
+}
+
 TEST_CASE_METHOD(Programs, "products of odd sizes, layouts and dtypes") {
   for (const int64_t m : {1, 7, 33}) {
     for (const int64_t n : {1, 50}) {
