@@ -254,6 +254,9 @@ class Measurement {
   // Each import beside a bare Python of its turn.
   void time_imports() {
     const fs::path package = fs::read_symlink("/proc/self/exe").parent_path() / ".." / "python";
+    PLAIT_CHECK(fs::exists(package / "plait"), "bench",
+                "the Python package is not built at {}. hint: build the target _core",
+                fs::weakly_canonical(package).string());
     std::map<std::string, std::string> code = {
         {"plait", fmt::format("import sys; sys.path.insert(0, '{}'); import plait",
                               fs::weakly_canonical(package).string())}};
