@@ -114,8 +114,8 @@ class Execution {
     const int64_t value = integer_of(type, values_[i.operands[0]]);
     const int64_t extent = number(i.expression);
     // Of an empty extent nothing is read; the variable is only there.
-    PLAIT_INTERNAL_CHECK(0 <= value && value < std::max<int64_t>(extent, 1), "kernel {}: {} bound in [0, {})",
-                         kernel_.name, value, extent);
+    PLAIT_INTERNAL_CHECK(0 <= value && value < std::max<int64_t>(extent, 1),
+                         "kernel {}: {} bound in [0, {})", kernel_.name, value, extent);
     variables_[i.variable] = value;
   }
 

@@ -191,7 +191,9 @@ class Search {
 std::vector<Expr> Facts::conditions() const {
   std::vector<Expr> result;
   for (Expr fact : facts_) {
-    if (!variables_of(fact).empty() || !symbols_of(fact).empty()) result.push_back(fact);
+    // A negative number: under a condition that never holds there is no point.
+    const bool never = fact.constant().value_or(0) < 0;
+    if (never || !variables_of(fact).empty() || !symbols_of(fact).empty()) result.push_back(fact);
   }
   return result;
 }

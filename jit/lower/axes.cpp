@@ -18,7 +18,7 @@ class AddressCollector {
     for (uint32_t axis = 0; axis < nest.extents.size(); ++axis) {
       ranges_.set(axis, nest.extents[axis]);
     }
-    for (const fusion::Member& member : nest.members) members_.push_back(member.value);
+    for (const fusion::Member& member : nest.members) members_[member.value] = member.tuple;
     for (const fusion::Member& member : nest.members) {
       const Node& node = graph.node(member.value);
       std::vector<Expr> reduced;
@@ -73,10 +73,11 @@ class AddressCollector {
     std::vector<Tuple>& seen = seen_[v];
     if (std::find(seen.begin(), seen.end(), tuple) != seen.end()) return;
     seen.push_back(tuple);
-    // Members are walked on their own; a member at another tuple costs only its leaves.
+    // Members are walked on their own; at another tuple they are computed again from their leaves.
     const Node& node = graph_.node(v);
-    const bool member = std::find(members_.begin(), members_.end(), v) != members_.end();
-    if (plan_.in_memory[v] && !member) return add_element(v, tuple);
+    const auto own = members_.find(v);
+    const bool member = own != members_.end() && own->second == tuple;
+    if (plan_.in_memory[v] && own == members_.end()) return add_element(v, tuple);
     if (node.op == MetaOp::iota) return add(tuple[node.attributes.axes[0]], 0);
     if (node.op == MetaOp::random) {
       for (const int64_t word : {0, 1}) open_.emplace_back(node.operands[0], Tuple{word});
@@ -92,7 +93,7 @@ class AddressCollector {
   const Graph& graph_;
   const fusion::FusionPlan& plan_;
   Ranges ranges_;
-  std::vector<Value> members_;
+  std::unordered_map<Value, Tuple> members_;
   std::vector<std::pair<Value, Tuple>> open_;
   std::unordered_map<Value, std::vector<Tuple>> seen_;
   std::vector<Address> addresses_;

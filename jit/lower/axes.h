@@ -18,7 +18,9 @@ struct LoopAxis {
 // that a guard or iota needs.
 struct Address {
   Expr index;
-  Expr size;  // elements of the value in memory; 0 for other indices
+  // Elements of the value in memory; 0 for other indices. A fixed element exists for every flat
+  // size only where its tensor keeps a size of its own.
+  Expr size;
 };
 
 // What the nest's values read and write.

@@ -114,7 +114,6 @@ class LoopsLowering {
     for (const Address& address : addresses_of(graph_, context_.plan, nest_)) {
       const Expr e = simplify(substitute(address.index, substitution), ranges);
       if (e == Expr::variable(0)) continue;
-      // A fixed element is there for every size only where its tensor keeps its own.
       if (!variables_of(e).empty() || address.size == axis.extent) return;
     }
     const Expr size = Expr::symbol("_n", 0, int64_t{1} << 40);

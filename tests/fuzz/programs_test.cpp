@@ -161,7 +161,7 @@ uint64_t number_in(const char* variable, uint64_t otherwise) {
 
 // Seeds FUZZ_FIRST … FUZZ_FIRST + FUZZ_COUNT - 1: by default the few that ctest has time for.
 TEST_CASE("random graphs: native, unfused, interpreted and evaluated agree") {
-  const uint64_t first = number_in("FUZZ_FIRST", 1), count = number_in("FUZZ_COUNT", 120);
+  const uint64_t first = number_in("FUZZ_FIRST", 1), count = number_in("FUZZ_COUNT", 250);
   for (uint64_t seed = first; seed < first + count; ++seed) check_seed(random_options(seed));
 }
 

@@ -135,4 +135,22 @@ TEST_CASE("a product whose summed axis turns out empty is 0") {
   }
 }
 
+TEST_CASE("a scatter most of whose updates lie outside, under conditions that never hold") {
+  check_text(R"(graph
+    %0 = input "x" : f32[1, 1]
+    %1 = input "c" : bool[1, 1]
+    %2 = input "d" : bool[1, 33]
+    %3 = constant 0 : f32[]
+    %4 = broadcast [] %3 : f32[1, 33]
+    %5 = input "y" : f32[1, 33]
+    %6 = select %2 %5 %4 : f32[1, 33]
+    %7 = broadcast [] %3 : f32[1, 1]
+    %8 = input "z" : f32[1, 1]
+    %9 = scatter sum [i0, 2*i1] %8 %6 : f32[1, 1]
+    %10 = binary div %0 %9 : f32[1, 1]
+    %11 = select %1 %10 %7 : f32[1, 1]
+    output "y" %11
+  )");
+}
+
 }  // namespace plait
