@@ -173,7 +173,7 @@ def parse(argv):
     add("--python", default=sys.executable, help="the Python that has the peers (%(default)s)")
     add("--seconds", type=float, default=2, help="of each contestant, at least (%(default)s)")
     add("--threads", type=int, default=0, help="0: all the process may use (%(default)s)")
-    add("--timeout", type=float, default=1800, help="seconds a work and its peers (%(default)s)")
+    add("--timeout", type=float, default=1800, help="seconds, of a work (%(default)s)")
     add("--plait", default=str(ROOT / "build" / "bin" / "plait"), help="the tool (%(default)s)")
     add("--json", type=pathlib.Path, default=ROOT / "build" / "bench.jsonl",
         help="where the results are collected (%(default)s)")  # fmt: skip
