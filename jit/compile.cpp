@@ -13,7 +13,6 @@
 #include "core/graph/text.h"
 #include "jit/dump.h"
 #include "jit/launches.h"
-#include "jit/llvm/object_cache.h"
 #include "jit/pipeline.h"
 #include "jit/program_impl.h"
 #include "ops/compose.h"
@@ -66,12 +65,11 @@ Backend& backend_for(const Options& options) {
   std::unique_ptr<Backend>& backend = backends[{options.backend, options.cache_dir}];
   if (backend) return *backend;
   switch (options.backend) {
-    case Engine::llvm:
-      backend = make_llvm_backend("", native::cache_folder(options.cache_dir));
-      return *backend;
-    case Engine::interp:
-      backend = make_interpreter_backend();
-      return *backend;
+#define PLAIT_BACKEND(name, make, doc) \
+  case Engine::name:                   \
+    backend = make(options);           \
+    return *backend;
+#include "core/backends.def"
   }
   PLAIT_UNREACHABLE("engine {}", static_cast<int>(options.backend));
 }

@@ -241,6 +241,10 @@ const InterpretedKernel& interpreted(const CompiledKernel& kernel) {
 
 }  // namespace
 
+std::unique_ptr<Backend> make_interpreter_backend(const Options&) {
+  return make_interpreter_backend();
+}
+
 std::unique_ptr<Backend> make_interpreter_backend() {
   return std::make_unique<InterpreterBackend>();
 }
