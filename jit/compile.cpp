@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/graph/build.h"
 #include "core/graph/text.h"
+#include "core/interrupt.h"
 #include "jit/dump.h"
 #include "jit/launches.h"
 #include "jit/pipeline.h"
@@ -81,8 +82,10 @@ std::shared_ptr<Program::Impl> build(const Graph& graph, const Options& options,
   Backend& backend = backend_for(options);
   const BackendCounts before = backend.counts();
   std::vector<std::shared_ptr<CompiledKernel>> compiled(list.kernels.size());
-  tbb::parallel_for(size_t{0}, compiled.size(),
-                    [&](size_t i) { compiled[i] = backend.compile(list.kernels[i]); });
+  tbb::parallel_for(size_t{0}, compiled.size(), [&](size_t i) {
+    check_interrupt();
+    compiled[i] = backend.compile(list.kernels[i]);
+  });
   const BackendCounts after = backend.counts();
   kernel_count += after.compiled - before.compiled;
   cached_count += after.cached - before.cached;
@@ -116,6 +119,7 @@ Program compile_graph(const Graph& graph, const Options& options,
   if (!options.dump.empty()) dump.emplace(options.dump);
   if (dump) dump->graph("graph", graph);
   const Graph simplified = run_graph_passes(graph, [&](const char* name, const Graph& after) {
+    check_interrupt();
     if (dump) dump->graph(name, after);
   });
   auto impl = build(simplified, options, options.fuse, false, dump ? &*dump : nullptr);

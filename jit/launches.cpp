@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "core/log.h"
 #include "passes/fusion/extract.h"
 
@@ -149,6 +150,7 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
   std::unordered_map<Value, size_t> written_by;       // launch that stores a value
   std::unordered_map<size_t, size_t> last_of_kernel;  // the latest launch of a kernel
   for (const fusion::Group& group : plan.groups) {
+    check_interrupt();
     Lowering::Kernel lowered = lowering.lower(graph, plan, group);
     const size_t kernel = lowered.number;
     Segment segment{static_cast<size_t>(&group - plan.groups.data()),

@@ -83,6 +83,7 @@ class Program::Impl {
   Storage storage_;
   std::vector<std::shared_ptr<KernelInfo>> infos_;
   int64_t threads_;
+  size_t interruptible_;  // launches before this one write to no slot
   std::mutex mutex_;
   std::optional<Bound> bound_;
   // Of the run in progress.

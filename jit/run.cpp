@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "core/rules/evaluate.h"
 #include "jit/program_impl.h"
 #include "jit/thread_pool.h"
@@ -57,6 +58,16 @@ Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan
       pointers_.back().emplace_back(segment.buffers.size());
     }
   }
+  interruptible_ = list_.launches.size();
+  for (size_t i = list_.launches.size(); i-- > 0;) {
+    for (const std::vector<Location>& segment : storage_.launches[i]) {
+      for (const Location& buffer : segment) {
+        const bool over_a_slot =
+            buffer.place == Place::assigned && storage_.assigns[buffer.index].in_place;
+        if (over_a_slot) interruptible_ = i;
+      }
+    }
+  }
   outputs_.resize(graph_.outputs().size());
   targets_.resize(storage_.assigns.size());
   spare_.resize(storage_.assigns.size());
@@ -81,6 +92,9 @@ bool Program::Impl::has_symbols() const {
 
 std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs) {
   std::lock_guard lock(mutex_);
+  // The threads and their scratch memory are the process's: one run at a time.
+  static std::mutex pool_mutex;
+  std::lock_guard pool_lock(pool_mutex);
   return run_once(inputs);
 }
 
@@ -223,6 +237,7 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
 void Program::Impl::launch(size_t index, const Bound& bound,
                            const std::map<std::string, Array>& inputs, const Workers& workers) {
   const Launch& launch = list_.launches[index];
+  if (index <= interruptible_) check_interrupt();
   for (size_t s = 0; s < launch.segments.size(); ++s) {
     for (size_t b = 0; b < launch.segments[s].buffers.size(); ++b) {
       pointers_[index][s][b] = address(storage_.launches[index][s][b], inputs);
@@ -246,6 +261,7 @@ void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound,
   int64_t total = 0;
   for (const auto& iterations : bound.iterations[index]) total += iterations[phase];
   auto run_range = [&](int64_t begin, int64_t end, int thread) {
+    if (index < interruptible_) check_interrupt();
     int64_t start = 0;
     for (size_t s = 0; s < launch.segments.size(); ++s) {
       const int64_t count = bound.iterations[index][s][phase];
@@ -273,6 +289,9 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
   const std::string op = origins.empty() || origins[0].scope.empty()
                              ? std::string(name_of(graph_.node(owner).op))
                              : origins[0].scope;
+  const std::string line = origins.empty() || origins[0].file.empty()
+                               ? std::string()
+                               : fmt::format(" ({}:{})", origins[0].file, origins[0].line);
   // The position is that of the result (reindex) or of the update (scatter).
   const Node& node = graph_.node(owner);
   const Shape& shape =
@@ -289,9 +308,9 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
                                         : graph_.type(node.operands[0]).shape[site.axis],
              bound_->symbols);
   throw UserError(
-      fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position [{}]. "
-                  "hint: indices lie in [0, {}); no slot has been written",
-                  op, error.value, site.axis, extent, fmt::join(position, ", "), extent));
+      fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position "
+                  "[{}]{}. hint: indices lie in [0, {}); no slot has been written",
+                  op, error.value, site.axis, extent, fmt::join(position, ", "), line, extent));
 }
 
 void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {

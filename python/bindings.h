@@ -5,53 +5,42 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
-#include "core/slot.h"
-#include "ops/tensor.h"
+#include "python/lazy/tensor.h"
 
 namespace plait::python {
 
 namespace py = pybind11;
+using lazy::LazyTensor;
 
-// A tensor of Python: either a value of a graph that runs when somebody looks at it, or memory (a
-// slot) that enters a graph whenever an op uses it.
-class LazyTensor {
- public:
-  explicit LazyTensor(Tensor tensor) : tensor_(std::move(tensor)) {}
-  explicit LazyTensor(std::shared_ptr<Slot> slot) : slot_(std::move(slot)) {}
-
-  const std::shared_ptr<Slot>& slot() const { return slot_; }
-  // The tensor for use in an op.
-  Tensor in_graph() const { return slot_ ? parameter(slot_) : tensor_; }
-  const Type& type() const { return slot_ ? slot_->type() : tensor_.type(); }
-  // Runs its graph unless it has run; a result that no trainable slot led to becomes memory.
-  const Array& value();
-
- private:
-  Tensor tensor_;
-  std::shared_ptr<Slot> slot_;
-  std::optional<Array> value_;
-};
-
-// Runs what the tensors need; programs are kept by graph, so equal graphs compile once.
-std::vector<Array> evaluate(const std::vector<Tensor>& tensors);
-
-// numpy -> Plait copies; any strides. Plait -> numpy shares nothing either.
+// numpy -> Plait copies, whatever the strides and byte order.
 Array to_array(const py::array& array);
-py::array to_numpy(const Array& array);
+// Shares the memory of a row-major array and marks the array read-only. UserError if it can't.
+Array share_array(py::array array);
+py::array to_numpy(const Array& array);    // a copy
+py::array view_numpy(const Array& array);  // read-only, shares memory
+py::object to_python(const Array& array);  // of one element: bool, int or float
 DType to_dtype(const py::handle& object);  // a plait dtype, its name, or a numpy dtype
-// A tensor, or whatever numpy makes an array of.
-LazyTensor to_tensor(const py::handle& object);
+py::tuple to_shape(const Shape& shape);    // numbers, and Dims for symbols
 
-// Remembers the caller's line for the nodes that are about to be added.
-void note_source_line();
+// A tensor as it is; memory from anything that numpy makes an array of. Python's floats are f32
+// here, and numpy's dtypes stay.
+LazyTensor to_tensor(const py::handle& object);
+// An int, an index-like object or a symbolic size. UserError names `what`.
+Expr to_size(const py::handle& object);
+
+// Remembers the caller's line: the first frame outside the package.
+void note_line();
+void set_package_folder(std::string folder);
 
 void bind_tensors(py::module_& module);
+void bind_dlpack(py::module_& module);
 void bind_ops(py::module_& module);
 void bind_programs(py::module_& module);
+void bind_optimizers(py::module_& module);
 void bind_models(py::module_& module);
 
 }  // namespace plait::python

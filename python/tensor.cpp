@@ -1,215 +1,211 @@
-#include <cstring>
-#include <list>
-#include <mutex>
-#include <unordered_map>
-
+// Tensors: memory, values, gradients, in-place writes.
 #include "core/error.h"
-#include "core/graph/build.h"
-#include "core/graph/text.h"
-#include "jit/compile.h"
-#include "ops/compose.h"
 #include "ops/random.h"
-#include "passes/gradients.h"
 #include "python/bindings.h"
+#include "python/lazy/capture.h"
+#include "python/lazy/evaluate.h"
 
 namespace plait::python {
 namespace {
 
-constexpr const char* kNumpyNames[] = {"bool",    "int8",     "uint8",   "int16",
-                                       "int32",   "int64",    "uint32",  "uint64",
-                                       "float16", "bfloat16", "float32", "float64"};
+using lazy::Cell;
+using lazy::Ref;
 
-py::dtype numpy_dtype(DType dtype) {
-  if (dtype == DType::bf16)
-    return py::dtype::from_args(py::module_::import("ml_dtypes").attr("bfloat16"));
-  return py::dtype(kNumpyNames[static_cast<size_t>(dtype)]);
+std::vector<Ref> refs_of(const std::vector<LazyTensor>& tensors) {
+  std::vector<Ref> refs;
+  for (const LazyTensor& tensor : tensors) refs.push_back(tensor.value());
+  return refs;
 }
 
-// The most recently used programs.
-class ProgramCache {
- public:
-  std::optional<Program> find(const std::string& key) {
-    std::lock_guard lock(mutex_);
-    const auto it = entries_.find(key);
-    if (it == entries_.end()) return std::nullopt;
-    order_.splice(order_.begin(), order_, it->second);
-    return it->second->second;
+LazyTensor make_tensor(const py::object& data, const py::object& dtype, bool requires_grad) {
+  note_line();
+  const LazyTensor given = to_tensor(data);
+  Ref ref = given.value();
+  if (!dtype.is_none() && to_dtype(dtype) != ref.type().dtype) {
+    ref = lazy::call_op("to", {lazy::OperandIndex{0}, to_dtype(dtype)}, {ref});
   }
-  void add(const std::string& key, const Program& program) {
-    std::lock_guard lock(mutex_);
-    if (entries_.contains(key)) return;
-    order_.emplace_front(key, program);
-    entries_[key] = order_.begin();
-    constexpr size_t kMost = 256;
-    if (order_.size() <= kMost) return;
-    entries_.erase(order_.back().first);
-    order_.pop_back();
-  }
-  void clear() {
-    std::lock_guard lock(mutex_);
-    entries_.clear();
-    order_.clear();
-  }
-  size_t size() {
-    std::lock_guard lock(mutex_);
-    return order_.size();
-  }
-
- private:
-  using Entries = std::list<std::pair<std::string, Program>>;
-  std::mutex mutex_;
-  Entries order_;  // the latest first
-  std::unordered_map<std::string, Entries::iterator> entries_;
-};
-
-ProgramCache& programs() {
-  static ProgramCache cache;
-  return cache;
+  PLAIT_CHECK(!requires_grad || is_float(ref.type().dtype), "tensor",
+              "only floats have gradients; got {}", to_string(ref.type()));
+  // Memory of its own: what is given stays as it is.
+  LazyTensor result(lazy::array_node(lazy::array_of(ref)));
+  result.cell()->set_requires_grad(requires_grad);
+  return result;
 }
 
-bool leads_from_trainable(const Tensor& tensor) {
-  const Graph& graph = *tensor.graph();
-  std::vector<bool> needed(tensor.value() + 1, false);
-  needed[tensor.value()] = true;
-  for (size_t i = needed.size(); i-- > 0;) {
-    if (!needed[i]) continue;
-    const Node& node = graph.node(static_cast<Value>(i));
-    if (node.op == MetaOp::parameter && node.attributes.slot->trainable()) return true;
-    for (Value operand : node.operands) needed[operand] = true;
-  }
-  return false;
+void set_requires_grad(LazyTensor& tensor, bool on) {
+  PLAIT_CHECK(!on || is_float(tensor.type().dtype), "requires_grad",
+              "only floats have gradients; got {}", to_string(tensor.type()));
+  PLAIT_CHECK(tensor.cell()->is_leaf() && !tensor.is_view(), "requires_grad",
+              "only memory can be asked for gradients, not the result of an op; got {}. hint: use "
+              "detach().clone()",
+              to_string(tensor.type()));
+  if (on && !tensor.cell()->slot()) lazy::array_of(tensor.value());
+  tensor.cell()->set_requires_grad(on);
 }
 
-std::shared_ptr<Slot> new_slot(Array array, bool trainable) {
-  return std::make_shared<Slot>("tensor", std::move(array), trainable);
+void check_loss(const Ref& loss, bool has_seed) {
+  const Type& type = loss.type();
+  PLAIT_CHECK(is_float(type.dtype) && (has_seed || type.rank() == 0), "backward",
+              "the loss must be a float of rank 0; got {}. hint: reduce it (mean, sum), or give "
+              "`gradient`",
+              to_string(type));
+  PLAIT_CHECK(loss.node->requires_grad, "backward",
+              "the loss does not depend on a tensor that requires gradients; got {}. hint: set "
+              "requires_grad, and do not use no_grad or detach",
+              to_string(type));
 }
 
-}  // namespace
+Ref seed_of(const py::object& gradient, const Ref& loss) {
+  if (gradient.is_none()) return {};
+  const Ref seed = to_tensor(gradient).value();
+  PLAIT_CHECK(seed.type() == loss.type(), "backward",
+              "`gradient` has the type of the loss; got gradient: {}, loss: {}",
+              to_string(seed.type()), to_string(loss.type()));
+  return seed;
+}
 
-std::vector<Array> evaluate(const std::vector<Tensor>& tensors) {
-  // A graph of its own, in which slots are inputs: their values, not their identity, matter.
-  Graph needed;
-  const std::vector<Value> values = detail::values_in(needed, tensors);
-  for (size_t i = 0; i < values.size(); ++i) needed.add_output(std::to_string(i), values[i]);
-  std::map<std::string, Array> inputs;
-  std::unordered_map<const Slot*, std::string> names;
-  std::vector<std::shared_ptr<Slot>> random_states;
-  const Graph graph =
-      rewrite_graph(needed, [&](Graph& g, const Node& node, std::span<const Value>) {
-        if (node.op != MetaOp::parameter) return kNoValue;
-        const std::shared_ptr<Slot>& slot = node.attributes.slot;
-        const auto [it, is_new] = names.emplace(slot.get(), "s" + std::to_string(names.size()));
-        if (is_new) inputs[it->second] = slot->value();
-        if (is_new && slot == random_state()) random_states.push_back(slot);
-        return meta::input(g, it->second, node.type);
-      });
-  const Options& options = Options::global();
-  const std::string key = options.key() + "\n" + to_text(graph);
-  std::vector<Array> results;
-  {
-    py::gil_scoped_release release;
-    std::optional<Program> program = programs().find(key);
-    if (!program) {
-      program = compile(graph, options);
-      programs().add(key, *program);
+void backward(const LazyTensor& loss, const py::object& gradient, std::optional<bool> retain_graph,
+              bool create_graph) {
+  note_line();
+  lazy::check_not_capturing("backward");
+  const Ref value = loss.value();
+  const Ref seed = seed_of(gradient, value);
+  check_loss(value, static_cast<bool>(seed));
+  const std::vector<std::shared_ptr<Cell>> leaves = lazy::leaves_of(value);
+  std::vector<Ref> wrt;
+  for (const auto& leaf : leaves) wrt.push_back(leaf->value());
+  const lazy::GradientOptions options{.create_graph = create_graph,
+                                      .frees_history = !retain_graph.value_or(create_graph)};
+  const std::vector<Ref> results = lazy::gradient(value, seed, wrt, options);
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    const std::shared_ptr<Cell>& old = leaves[i]->grad();
+    if (!old) {
+      leaves[i]->set_grad(std::make_shared<Cell>(results[i]));
+      continue;
     }
-    results = program->run(inputs);
+    old->set_value(lazy::call_op("add", {lazy::OperandIndex{0}, lazy::OperandIndex{1}, int64_t{1}},
+                                 {old->value(), results[i]}));
   }
-  for (const std::shared_ptr<Slot>& state : random_states) {
-    Array next = state->value().clone();
-    ++next.data<int64_t>()[1];
-    state->set(std::move(next));
+}
+
+std::vector<LazyTensor> gradients(const LazyTensor& loss, const std::vector<LazyTensor>& inputs,
+                                  const py::object& gradient, bool create_graph) {
+  note_line();
+  const Ref value = loss.value();
+  const Ref seed = seed_of(gradient, value);
+  check_loss(value, static_cast<bool>(seed));
+  for (const LazyTensor& input : inputs) {
+    PLAIT_CHECK(is_float(input.type().dtype) && input.value().node->requires_grad, "grad",
+                "gradients are by floats that require them; got {}. hint: set requires_grad",
+                to_string(input.type()));
+  }
+  std::vector<LazyTensor> results;
+  lazy::leaves_of(value);
+  for (const Ref& ref :
+       lazy::gradient(value, seed, refs_of(inputs), {.create_graph = create_graph})) {
+    results.emplace_back(ref);
   }
   return results;
 }
 
-const Array& LazyTensor::value() {
-  if (slot_) return slot_->value();
-  if (!value_) {
-    value_ = evaluate({tensor_})[0];
-    if (!leads_from_trainable(tensor_)) {
-      slot_ = new_slot(*value_, false);
-      tensor_ = {};
-      return slot_->value();
+// The value as this tensor's dtype and shape.
+void write(LazyTensor& tensor, const py::object& object) {
+  note_line();
+  const Type type = tensor.type();
+  Ref value;
+  if (PyFloat_Check(object.ptr()) || PyLong_Check(object.ptr())) {
+    lazy::CallArgument number = 0.0;
+    if (PyBool_Check(object.ptr())) {
+      number = object.cast<bool>();
+    } else if (PyLong_Check(object.ptr())) {
+      number = object.cast<int64_t>();
+    } else {
+      number = object.cast<double>();
+    }
+    value = lazy::call_op("full", {type.shape, number, type.dtype}, {});
+  } else {
+    value = to_tensor(object).value();
+    const bool narrows = is_float(value.type().dtype) && !is_float(type.dtype);
+    PLAIT_CHECK(!narrows, "write", "floats are not written into {}; got {}. hint: use to({})",
+                to_string(type), to_string(value.type()), dtype_name(type.dtype));
+    if (value.type().dtype != type.dtype) {
+      value = lazy::call_op("to", {lazy::OperandIndex{0}, type.dtype}, {value});
+    }
+    if (value.type().shape != type.shape) {
+      value = lazy::call_op("expand", {lazy::OperandIndex{0}, type.shape}, {value});
     }
   }
-  return *value_;
+  tensor.write(value);
 }
 
-DType to_dtype(const py::handle& object) {
-  if (py::isinstance<DType>(object)) return object.cast<DType>();
-  const py::object given = py::reinterpret_borrow<py::object>(object);
-  const std::string name = py::isinstance<py::str>(object)
-                               ? given.cast<std::string>()
-                               : py::str(py::dtype::from_args(given)).cast<std::string>();
-  if (const auto dtype = parse_dtype(name)) return *dtype;
-  if (name == "boolean") return DType::boolean;
-  for (DType dtype : kAllDTypes) {
-    if (name == kNumpyNames[static_cast<size_t>(dtype)]) return dtype;
-  }
-  throw UserError(
-      fmt::format("[dtype] no dtype is called '{}'. hint: they are bool, i8, u8, i16, i32, "
-                  "i64, u32, u64, f16, bf16, f32, f64",
-                  name));
+LazyTensor make_parameter(const py::object& data, const std::string& name, bool trainable) {
+  Array array = py::isinstance<LazyTensor>(data) ? lazy::array_of(data.cast<LazyTensor>().value())
+                                                 : lazy::array_of(to_tensor(data).value());
+  auto cell = std::make_shared<Cell>(std::make_shared<Slot>(name, std::move(array), trainable));
+  cell->set_requires_grad(trainable);
+  return LazyTensor(std::move(cell));
 }
 
-Array to_array(const py::array& array) {
-  const DType dtype = to_dtype(array.dtype());
-  const py::array whole = py::module_::import("numpy").attr("ascontiguousarray")(array);
-  std::vector<int64_t> shape(array.shape(), array.shape() + array.ndim());
-  Array result = Array::empty(dtype, std::move(shape));
-  if (result.bytes() > 0) std::memcpy(result.buffer->data(), whole.data(), result.bytes());
-  return result;
+void set_grad(LazyTensor& tensor, const py::object& grad) {
+  if (grad.is_none()) return tensor.cell()->set_grad(nullptr);
+  const LazyTensor given = to_tensor(grad);
+  PLAIT_CHECK(given.type() == tensor.type(), "grad",
+              "a gradient has its tensor's type; got grad: {}, tensor: {}", to_string(given.type()),
+              to_string(tensor.type()));
+  tensor.cell()->set_grad(given.is_view() ? std::make_shared<Cell>(given.value()) : given.cell());
 }
 
-py::array to_numpy(const Array& array) {
-  py::array result(numpy_dtype(array.dtype), array.shape);
-  if (array.bytes() > 0) std::memcpy(result.mutable_data(), array.buffer->data(), array.bytes());
-  return result;
-}
-
-LazyTensor to_tensor(const py::handle& object) {
-  if (py::isinstance<LazyTensor>(object)) return object.cast<LazyTensor>();
-  const bool plain = py::isinstance<py::float_>(object) || py::isinstance<py::list>(object);
-  py::array array = py::module_::import("numpy").attr("asarray")(object);
-  // Python's floats are f32 here; numpy's own f64 arrays stay f64.
-  if (plain && array.dtype().kind() == 'f') array = array.attr("astype")("float32");
-  return LazyTensor(new_slot(to_array(array), false));
-}
-
-void note_source_line() {
-  PyFrameObject* frame = PyEval_GetFrame();
-  if (!frame) return;
-  const py::object current = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(frame));
-  py::object at = current;
-  const std::string package = "/plait/";
-  for (int depth = 0; depth < 8 && !at.is_none(); ++depth) {
-    const auto file = at.attr("f_code").attr("co_filename").cast<std::string>();
-    if (file.find(package) == std::string::npos) {
-      set_source_line(file, at.attr("f_lineno").cast<int>());
-      return;
-    }
-    at = at.attr("f_back");
-  }
-}
-
-namespace {
-
-// The gradient of `loss` by each of the tensors, which must be slots.
-std::vector<LazyTensor> gradients_by(const LazyTensor& loss, const std::vector<LazyTensor>& wrt) {
-  const Tensor value = loss.in_graph();
-  Graph& graph = *value.graph();
-  std::vector<Value> values;
-  for (const LazyTensor& tensor : wrt) {
-    PLAIT_CHECK(tensor.slot() != nullptr, "grad",
-                "gradients are by parameters and tensors made from data; got a computed tensor");
-    values.push_back(meta::parameter(graph, tensor.slot()));
-  }
-  std::vector<LazyTensor> result;
-  for (Value v : gradients(graph, value.value(), values)) {
-    result.emplace_back(Tensor(value.graph(), v));
-  }
-  return result;
+void bind_tensor_class(py::module_& module) {
+  py::class_<LazyTensor> tensor(module, "Tensor", py::dynamic_attr(),
+                                "A lazily computed tensor. See plait.tensor.");
+  tensor.def(py::init([](const LazyTensor& other) { return other; }), py::arg("other"))
+      .def_property_readonly("dtype", [](const LazyTensor& t) { return t.type().dtype; })
+      .def_property_readonly("shape", [](const LazyTensor& t) { return to_shape(t.type().shape); })
+      .def_property_readonly("ndim", [](const LazyTensor& t) { return t.type().rank(); })
+      .def(
+          "numpy",
+          [](const LazyTensor& t, bool copy) {
+            const Array& array = lazy::array_of(t.value());
+            return copy ? to_numpy(array) : view_numpy(array);
+          },
+          py::arg("copy") = true,
+          "The elements as a numpy array of their own; without `copy` a read-only view of them.")
+      .def("item", [](const LazyTensor& t) { return to_python(lazy::array_of(t.value())); })
+      .def("backward", &backward, py::arg("gradient") = py::none(),
+           py::arg("retain_graph") = py::none(), py::arg("create_graph") = false,
+           "Adds the gradients of this scalar to `.grad` of all that it was computed from and that "
+           "requires them. Without `retain_graph` it can be called once.")
+      .def_property(
+          "grad",
+          [](const LazyTensor& t) -> py::object {
+            const auto& grad = t.cell()->grad();
+            return grad ? py::cast(LazyTensor(grad)) : py::none();
+          },
+          [](LazyTensor& t, const py::object& grad) { set_grad(t, grad); })
+      .def_property(
+          "requires_grad", [](const LazyTensor& t) { return t.value().node->requires_grad; },
+          &set_requires_grad)
+      .def_property_readonly(
+          "is_leaf", [](const LazyTensor& t) { return !t.is_view() && t.cell()->is_leaf(); })
+      .def("_write", &write)
+      .def_property_readonly("_computed",
+                             [](const LazyTensor& t) {
+                               const Ref ref = t.value();
+                               return ref.node->computed(ref.index);
+                             })
+      .def_property_readonly("_is_slot",
+                             [](const LazyTensor& t) { return t.cell()->slot() != nullptr; })
+      .def_property(
+          "_slot_name",
+          [](const LazyTensor& t) {
+            return t.cell()->slot() ? t.cell()->slot()->name() : std::string();
+          },
+          [](LazyTensor& t, const std::string& name) {
+            if (t.cell()->slot()) t.cell()->slot()->rename(name);
+          })
+      .def_property_readonly("_cell_id", [](const LazyTensor& t) {
+        return reinterpret_cast<uintptr_t>(t.cell().get());
+      });
 }
 
 }  // namespace
@@ -220,67 +216,46 @@ void bind_tensors(py::module_& module) {
     dtypes.value(dtype == DType::boolean ? "boolean" : dtype_name(dtype), dtype);
   }
   dtypes.def("__str__", [](DType dtype) { return dtype_name(dtype); });
-  py::class_<LazyTensor>(module, "Tensor")
-      .def_property_readonly("dtype", [](const LazyTensor& t) { return t.type().dtype; })
-      .def_property_readonly("shape",
-                             [](const LazyTensor& t) {
-                               py::list shape;
-                               for (Expr e : t.type().shape) {
-                                 if (const auto n = e.constant()) {
-                                   shape.append(*n);
-                                 } else {
-                                   shape.append(to_string(e));
-                                 }
-                               }
-                               return py::tuple(shape);
-                             })
-      .def("numpy", [](LazyTensor& t) { return to_numpy(t.value()); })
-      .def("item", [](LazyTensor& t) -> py::object { return to_numpy(t.value()).attr("item")(); })
-      .def("_set",
-           [](LazyTensor& t, const py::array& value) {
-             PLAIT_CHECK(t.slot() != nullptr, "set",
-                         "only parameters and tensors made from data hold "
-                         "memory; got a computed tensor");
-             t.slot()->set(to_array(value));
-           })
-      .def_property_readonly("requires_grad",
-                             [](const LazyTensor& t) {
-                               return t.slot() ? t.slot()->trainable()
-                                               : leads_from_trainable(t.in_graph());
-                             })
-      .def_property_readonly("_is_slot", [](const LazyTensor& t) { return t.slot() != nullptr; })
-      .def_property_readonly(
-          "name", [](const LazyTensor& t) { return t.slot() ? t.slot()->name() : std::string(); });
-  module.def(
-      "tensor",
-      [](const py::object& data, const py::object& dtype, bool requires_grad) {
-        LazyTensor tensor = to_tensor(data);
-        Array value = tensor.value().clone();
-        if (!dtype.is_none() && to_dtype(dtype) != value.dtype) {
-          value = evaluate({detail::cast_to(tensor.in_graph(), to_dtype(dtype))})[0];
-        }
-        PLAIT_CHECK(!requires_grad || is_float(value.dtype), "tensor",
-                    "only floats have gradients; got {}", to_string(value.type()));
-        return LazyTensor(new_slot(std::move(value), requires_grad));
-      },
-      py::arg("data"), py::arg("dtype") = py::none(), py::arg("requires_grad") = false);
-  module.def("input", [](const std::string& name, const py::object& dtype,
-                         const std::vector<int64_t>& shape) {
-    Shape sizes(shape.begin(), shape.end());
-    return LazyTensor(input(name, to_dtype(dtype), std::move(sizes)));
+  dtypes.def("__repr__", [](DType dtype) { return fmt::format("plait.{}", dtype_name(dtype)); });
+  dtypes.def_property_readonly("is_floating_point", [](DType dtype) { return is_float(dtype); });
+  dtypes.def_property_readonly("itemsize", [](DType dtype) { return dtype_size(dtype); });
+
+  bind_tensor_class(module);
+  module.def("tensor", &make_tensor, py::arg("data"), py::arg("dtype") = py::none(),
+             py::arg("requires_grad") = false);
+  module.def("from_numpy", [](const py::array& array) {
+    return LazyTensor(lazy::array_node(share_array(array)));
   });
-  module.def("gradients", &gradients_by);
-  module.def("evaluate", [](const std::vector<LazyTensor>& tensors) {
-    std::vector<Tensor> values;
-    for (const LazyTensor& t : tensors) values.push_back(t.in_graph());
-    std::vector<py::array> results;
-    for (const Array& array : evaluate(values)) results.push_back(to_numpy(array));
-    return results;
+  module.def("parameter", &make_parameter, py::arg("data"), py::arg("name") = "parameter",
+             py::arg("trainable") = true);
+  module.def("gradients", &gradients, py::arg("loss"), py::arg("inputs"),
+             py::arg("gradient") = py::none(), py::arg("create_graph") = false);
+  module.def("live_bytes", &Buffer::live_bytes, "Bytes of all buffers that the process holds.");
+  module.def("evaluate",
+             [](const std::vector<LazyTensor>& tensors) { lazy::evaluate(refs_of(tensors)); });
+  module.def("promote", [](const py::object& a, const py::object& b) {
+    return promote(to_dtype(a), to_dtype(b));
   });
-  module.def("clear_cache", [] { programs().clear(); });
-  module.def("cached_programs", [] { return programs().size(); });
-  module.def("manual_seed", &manual_seed);
-  module.def("live_bytes", [] { return Buffer::live_bytes(); });
+  module.def("set_grad_enabled", [](bool on) { lazy::grad_enabled() = on; });
+  module.def("grad_enabled", [] { return lazy::grad_enabled(); });
+  module.def("manual_seed", &manual_seed, py::arg("seed"));
+  module.def("random_state", [] {
+    static auto& cell = *new std::shared_ptr<Cell>(std::make_shared<Cell>(random_state()));
+    return LazyTensor(cell);
+  });
+  module.def("set_package_folder", &set_package_folder);
+  module.def("clear_cache", &lazy::clear_cache,
+             "Lets go of all programs that tensors keep, and of their code.");
+  module.def("cached_programs", &lazy::cached_programs);
+  module.def("live_counts", [] {
+    py::dict counts;
+    counts["nodes"] = lazy::live_counts().nodes;
+    counts["cells"] = lazy::live_counts().cells;
+    counts["bytes"] = Buffer::live_bytes();
+    counts["calls"] = lazy::call_memory_size();
+    counts["programs"] = lazy::cached_programs();
+    return counts;
+  });
 }
 
 }  // namespace plait::python

@@ -310,6 +310,40 @@ bool Cluster::can_compute_at(Value v, const Tuple& tuple, int budget) const {
   return true;
 }
 
+// Whether different points of these axes certainly have different tuples: the axes are functions of
+// the tuple.
+bool Cluster::is_one_to_one(const Tuple& tuple, const Shape& shape,
+                            const std::set<uint32_t>& axes) const {
+  const bool plain = std::all_of(tuple.begin(), tuple.end(), [](Expr e) {
+    return e.kind() == ExprKind::variable || e.constant().has_value();
+  });
+  if (plain) return true;  // as many points as elements: no axis appears twice
+  Substitution to_unknown, to_tuple;
+  std::vector<Expr> extents, order;
+  for (uint32_t axis : axes) {
+    to_unknown.emplace(axis, Expr::variable(static_cast<uint32_t>(kUnknown + order.size())));
+    order.push_back(Expr::variable(axis));
+    extents.push_back(extents_[axis]);
+  }
+  const auto known = static_cast<uint32_t>(kUnknown + order.size());
+  Ranges ranges = ranges_;
+  std::vector<Equation> equations;
+  for (uint32_t k = 0; k < tuple.size(); ++k) {
+    ranges.set(known + k, shape[k]);
+    to_tuple.emplace(known + k, tuple[k]);
+    equations.push_back({substitute(tuple[k], to_unknown), Expr::variable(known + k)});
+  }
+  for (size_t i = 0; i < order.size(); ++i) {
+    ranges.set(static_cast<uint32_t>(kUnknown + i), extents[i]);
+  }
+  const auto solution = solve(equations, kUnknown, extents, ranges);
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (extents[i].is_constant(1)) continue;
+    if (!solution[i] || !(simplified(substitute(*solution[i], to_tuple)) == order[i])) return false;
+  }
+  return true;
+}
+
 // The tuple runs through every element exactly once; a contraction's epilogue, as its result does.
 bool Cluster::fits(Value v, const Entry& entry) const {
   std::set<uint32_t> axes;
@@ -332,6 +366,7 @@ bool Cluster::fits(Value v, const Entry& entry) const {
   Expr count = 1;
   for (uint32_t axis : axes) count = count * extents_[axis];
   if (!(simplified(count) == simplified(element_count(graph_.type(v).shape)))) return false;
+  if (!is_one_to_one(entry.tuple, shape, axes)) return false;
   std::set<uint32_t> reduced(entry.reduced.begin(), entry.reduced.end());
   if (reduced.size() != entry.reduced.size()) return false;
   return std::none_of(reduced.begin(), reduced.end(),

@@ -1,6 +1,7 @@
 // A cluster: values that one nest will compute, grown from an anchor value by value.
 #pragma once
 
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -48,6 +49,7 @@ class Cluster {
   std::optional<Entry> place(Value v);
   std::optional<Tuple> demanded_by_member(Value v) const;
   bool can_compute_at(Value v, const Tuple& tuple, int budget) const;
+  bool is_one_to_one(const Tuple& tuple, const Shape& shape, const std::set<uint32_t>& axes) const;
   bool fits(Value v, const Entry& entry) const;
   bool structure_holds(Value candidate, const Entry& entry) const;
   void leave_to_users();

@@ -1,15 +1,35 @@
 """Plait: a tensor compiler for training and running models.
 
-Ops build a graph; looking at a result (`.numpy()`, `.item()`, `print`) runs it. Every op record is
-a function here and, where its first argument is `input`, a method of `Tensor`.
+Ops build a graph; looking at a result (`.numpy()`, `.item()`, `print`) runs it, and a graph seen
+before is not compiled again. Every op record is a function here and, where its first argument is
+`input`, a method of `Tensor`. A tensor is memory or a view of it: views alias, as in PyTorch.
 """
+
 from plait import _core
-from plait import _tensor
-from plait._core import (DeviceError, InternalError, Tensor, UserError, __version__,
-                         cached_programs, clear_cache, compile_count, live_bytes, manual_seed,
-                         tensor)
+from plait._core import (
+    DeviceError,
+    DType,
+    InternalError,
+    Tensor,
+    UserError,
+    __version__,
+    cached_programs,
+    clear_cache,
+    compile_count,
+    dim,
+    from_dlpack,
+    from_numpy,
+    live_bytes,
+    live_counts,
+    manual_seed,
+    random_state,
+    tensor,
+)
+from plait._core.functions import *  # noqa: F403
+from plait._tensor import einsum, largest as max, smallest as min  # noqa: A004
+from plait._autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from plait._compile import compile
-from plait._tensor import grad, no_grad
+from plait._files import load, save
 from plait import nn, optim, models
 
 bool_ = _core.DType.boolean
@@ -17,7 +37,6 @@ for _name in ("i8", "u8", "i16", "i32", "i64", "u32", "u64", "f16", "bf16", "f32
     globals()[_name] = getattr(_core.DType, _name)
 float16, bfloat16, float32, float64 = f16, bf16, f32, f64  # noqa: F821
 int8, uint8, int16, int32, int64 = i8, u8, i16, i32, i64  # noqa: F821
-globals().update(_tensor.functions())
 
 
 def set_option(name, value):
