@@ -62,6 +62,9 @@ std::vector<Value> gradients(Graph& graph, Value loss, std::span<const Value> wr
     const auto v = static_cast<Value>(i);
     if (cotangents[v] == kNoValue || !depends[v]) continue;
     const Scope scope(scope_of(graph, v));
+    if (const auto origins = graph.origins(v); !origins.empty()) {
+      set_source_line(origins[0].file, origins[0].line);
+    }
     const std::vector<Value> operands = graph.node(v).operands;
     const std::vector<Value> contributions = grad(graph, v, cotangents[v]);
     for (size_t k = 0; k < operands.size(); ++k) {
@@ -71,6 +74,7 @@ std::vector<Value> gradients(Graph& graph, Value loss, std::span<const Value> wr
                                 : meta::binary(graph, BinaryOp::add, total, contributions[k]);
     }
   }
+  set_source_line({}, 0);
   std::vector<Value> result;
   for (Value v : wrt) {
     const Value g = v <= loss ? cotangents[v] : kNoValue;

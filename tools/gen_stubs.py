@@ -208,7 +208,8 @@ def function_stub(name, value, records, indent="", method=False, of_tensor=False
         stubs = [from_signature(name, value, indent, method)]
     result = RESULT_OF.get(name) or (OPERATORS.fullmatch(name) and of_tensor and "Tensor")
     if result:
-        stubs = [s.replace("-> Any: ...", f"-> {result}: ...") for s in stubs]
+        note = "  # type: ignore[override]" if name in ("__eq__", "__ne__") and of_tensor else ""
+        stubs = [s.replace("-> Any: ...", f"-> {result}: ...{note}") for s in stubs]
     stubs = list(dict.fromkeys(stubs))
     if len(stubs) > 1:
         stubs = [f"{indent}@overload\n{s}" for s in stubs]
@@ -259,6 +260,7 @@ def class_stub(cls, records):
 HEADER = '''\
 # Written by tools/gen_stubs.py from the op records and the built package.
 import builtins
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
@@ -315,7 +317,7 @@ def package_stub(plait, records):
     shared = sorted({f"{n} as {n}" for n in taken} | set(hidden) - set(taken))
     imports = "from plait._core import (\n" + "".join(f"    {n},\n" for n in shared) + ")\n"
     imports += "".join(f"from plait import {n} as {n}\n" for n in modules)
-    head = HEADER.replace("import builtins\n", "").replace("Callable, ", "") + "\n" + imports
+    head = HEADER.replace("import builtins\nimport os\n", "").replace("Callable, ", "") + "\n" + imports
     return "\n".join([head, *values, *functions, *classes]) + "\n"
 
 

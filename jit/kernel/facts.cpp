@@ -111,7 +111,9 @@ bool Facts::proves_nonnegative(Expr e) const {
     if (is_refuted(e)) return false;
     if (prove(simplify(e, ranges_), with_quotients(e), 0, budget)) return true;
     const Expr rest = without_nonnegative_quotients(e);
-    return !(rest == e) && proves_nonnegative(rest);
+    if (!(rest == e) && proves_nonnegative(rest)) return true;
+    const Expr quotients = without_remainders(e);
+    return !(quotients == e) && proves_nonnegative(quotients);
   } catch (const InternalError&) {
     return false;  // numbers left 64 bits on the way
   }
@@ -147,6 +149,20 @@ Expr Facts::without_nonnegative_quotients(Expr e) const {
     if (nonnegative) rest = rest - term;
   }
   return rest;
+}
+
+// e with its terms `c * mod(a, d)`, d > 0, as `c * (a - d * floor_div(a, d))`.
+Expr Facts::without_remainders(Expr e) const {
+  Expr result = e;
+  for (Expr term : terms_of(e)) {
+    const Product product = split_term(term);
+    if (product.factors.size() != 1 || product.factors[0].kind() != ExprKind::mod) continue;
+    const Expr a = product.factors[0].operands()[0];
+    const Expr d = product.factors[0].operands()[1];
+    if (!holds_by_ranges(d - 1)) continue;
+    result = result - term + product.coefficient * (a - d * floor_div(a, d));
+  }
+  return result;
 }
 
 bool Facts::holds_by_ranges(Expr e) const { return prove_less(-1, e, ranges_) == true; }

@@ -51,6 +51,7 @@ class Facts {
   std::vector<Expr> with_quotients(Expr goal) const;
   Expr without_nonnegative_quotients(Expr e) const;
   Expr without_unit_quotient(Expr e) const;
+  Expr without_remainders(Expr e) const;
 
   std::vector<Expr> facts_;
   std::vector<uint32_t> variables_;  // in order of definition

@@ -250,7 +250,10 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
     case MetaOp::assign:
       break;
   }
-  PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at this tuple", v, name_of(node.op));
+  std::vector<std::string> texts;
+  for (Expr e : tuple) texts.push_back(to_string(e));
+  PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at [{}]", v, name_of(node.op),
+                    fmt::join(texts, ", "));
 }
 
 // What `v` was defined as at a tuple that equals this one here, though it is written otherwise:

@@ -177,7 +177,7 @@ std::shared_ptr<const Call> find_call(const Op& op, std::vector<CallArgument> ar
   std::string key = call_key(op, arguments, operands, true);
   if (const auto found = memory().find(key); found != memory().end()) return found->second;
   std::shared_ptr<const Call> call = infer_call(op, std::move(arguments), operands);
-  constexpr size_t kMost = 20000;
+  constexpr size_t kMost = 4000;
   if (memory().size() >= kMost) memory().clear();
   memory().emplace(std::move(key), call);
   return call;

@@ -5,6 +5,8 @@ before is not compiled again. Every op record is a function here and, where its 
 `input`, a method of `Tensor`. A tensor is memory or a view of it: views alias, as in PyTorch.
 """
 
+import os as _os
+
 from plait import _core
 from plait._core import (
     DeviceError,
@@ -31,6 +33,9 @@ from plait._autograd import enable_grad, grad, is_grad_enabled, no_grad, set_gra
 from plait._compile import compile
 from plait._files import load, save
 from plait import nn, optim, models
+
+# Lines of errors and dumps are those of the caller outside.
+_core.set_package_folder(_os.path.dirname(__file__) + _os.sep)
 
 bool_ = _core.DType.boolean
 for _name in ("i8", "u8", "i16", "i32", "i64", "u32", "u64", "f16", "bf16", "f32", "f64"):

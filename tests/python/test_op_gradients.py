@@ -61,7 +61,8 @@ class Sample:
                   for r, w in zip(results, self.weights(results)) if r is not None]
         if not losses or not tensors:
             return None
-        return plait.grad(sum(losses[1:], losses[0]), tensors)
+        loss = sum(losses[1:], losses[0])
+        return plait.grad(loss, tensors) if loss.requires_grad else None
 
     def where(self, index, position=None):
         at = "" if position is None else f" at {list(position)}"

@@ -176,3 +176,16 @@ TEST_CASE("proofs are sound") {
   CHECK(proven > 40);
   CHECK(refuted > 40);
 }
+TEST_CASE("what a guard says of quotients and remainders") {
+  Facts facts;
+  facts.add_variable(0, 18);
+  facts.add_variable(1, 32);
+  CHECK_FALSE(facts.proves_nonnegative(-floor_div(var(1), 2)));
+  facts.add_less(var(1), 2);
+  CHECK(facts.proves_nonnegative(-floor_div(var(1), 2)));
+  CHECK(facts.proves_nonnegative(-3 * floor_div(var(1), 2)));
+  CHECK(facts.proves_nonnegative(mod(var(1), 2) - var(1)));
+  CHECK(facts.proves_nonnegative(var(1) - mod(var(1), 2)));
+  CHECK_FALSE(facts.proves_nonnegative(mod(var(1), 2) - 1));
+}
+
