@@ -15,6 +15,16 @@ constexpr const char* kOp = "options";
 constexpr std::string_view kPrefix = "PLAIT_";
 constexpr int64_t kMaxThreads = 1024;
 
+struct BackendRow {
+  Engine engine;
+  const char* name;
+  const char* doc;
+};
+constexpr BackendRow kBackends[] = {
+#define PLAIT_BACKEND(name, make, doc) {Engine::name, #name, doc},
+#include "core/backends.def"
+};
+
 // How each type of option is read and written. `from` is what the user wrote: threads,
 // PLAIT_THREADS.
 
@@ -38,13 +48,16 @@ void parse(std::string_view from, std::string_view text, int64_t& value) {
 void parse(std::string_view, std::string_view text, std::string& value) { value = text; }
 
 void parse(std::string_view from, std::string_view text, Engine& value) {
-  for (Engine engine : {Engine::llvm, Engine::interp}) {
-    if (text == name_of(engine)) {
-      value = engine;
+  std::vector<const char*> names;
+  for (const BackendRow& row : kBackends) {
+    if (text == row.name) {
+      value = row.engine;
       return;
     }
+    names.push_back(row.name);
   }
-  throw UserError(fmt::format("[{}] {} is '{}'. hint: llvm or interp", kOp, from, text));
+  throw UserError(
+      fmt::format("[{}] {} is '{}'. hint: {}", kOp, from, text, fmt::join(names, " or ")));
 }
 
 void parse(std::string_view from, std::string_view text, LogFilter& value) {
@@ -60,6 +73,20 @@ std::string text_of(int64_t value) { return std::to_string(value); }
 std::string text_of(const std::string& value) { return value; }
 std::string text_of(Engine value) { return name_of(value); }
 std::string text_of(const LogFilter& value) { return value.to_string(); }
+
+// What follows the doc of an option of that type: the values there are.
+template <class T>
+std::string choices_of(const T&) {
+  return {};
+}
+template <>
+std::string choices_of(const Engine&) {
+  std::string text;
+  for (const BackendRow& row : kBackends) {
+    text += fmt::format("{}`{}` ({})", text.empty() ? " " : ", ", row.name, row.doc);
+  }
+  return text + ".";
+}
 
 std::string nearest_option(std::string_view name) {
   std::vector<std::string_view> names;
@@ -94,15 +121,7 @@ Options read_environment() {
 
 }  // namespace
 
-const char* name_of(Engine engine) {
-  switch (engine) {
-    case Engine::llvm:
-      return "llvm";
-    case Engine::interp:
-      return "interp";
-  }
-  PLAIT_UNREACHABLE("engine {}", static_cast<int>(engine));
-}
+const char* name_of(Engine engine) { return kBackends[static_cast<size_t>(engine)].name; }
 
 Options& Options::global() {
   static Options options = read_environment();
@@ -157,7 +176,7 @@ const std::vector<OptionInfo>& option_list() {
     const Options defaults;
     return std::vector<OptionInfo>{
 #define PLAIT_OPTION(type, name, initial, variable, keyed, doc) \
-  {#name, variable, keyed, doc, text_of(defaults.name)},
+  {#name, variable, keyed, doc + choices_of(defaults.name), text_of(defaults.name)},
 #include "core/options.def"
 #undef PLAIT_OPTION
     };

@@ -14,7 +14,10 @@
 
 namespace plait {
 
-enum class Engine : uint8_t { llvm, interp };
+enum class Engine : uint8_t {
+#define PLAIT_BACKEND(name, make, doc) name,
+#include "core/backends.def"
+};
 const char* name_of(Engine engine);
 
 struct Options {
@@ -44,7 +47,7 @@ struct OptionInfo {
   const char* name;
   const char* variable;
   bool keyed;
-  const char* doc;
+  std::string doc;
   std::string initial;  // as text
 };
 const std::vector<OptionInfo>& option_list();

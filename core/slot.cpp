@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 std::atomic<size_t> live_bytes_total = 0;
+std::atomic<uint64_t> allocation_count = 0;
 
 }  // namespace
 
@@ -31,6 +32,7 @@ std::shared_ptr<Buffer> Buffer::allocate(size_t size) {
   void* data =
       rounded < size ? nullptr : std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
   if (!data) throw DeviceError(fmt::format("out of memory: cannot allocate {} bytes", size));
+  ++allocation_count;
   return std::shared_ptr<Buffer>(new Buffer(data, size, nullptr));
 }
 
@@ -40,6 +42,8 @@ std::shared_ptr<Buffer> Buffer::foreign(void* data, size_t size, std::shared_ptr
 }
 
 size_t Buffer::live_bytes() { return live_bytes_total; }
+
+uint64_t Buffer::allocations() { return allocation_count; }
 
 Array Array::empty(DType dtype, std::vector<int64_t> shape) {
   Array array{dtype, std::move(shape), nullptr};

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "core/options.h"
 #include "jit/kernel/kir.h"
 
 namespace plait {
@@ -51,6 +52,10 @@ class Backend {
   virtual std::shared_ptr<CompiledKernel> compile(const kernel::Kernel& kernel) = 0;
   virtual BackendCounts counts() const { return {}; }
 };
+
+// The backends of core/backends.def, as a program uses them.
+#define PLAIT_BACKEND(name, make, doc) std::unique_ptr<Backend> make(const Options& options);
+#include "core/backends.def"
 
 // jit/interp: the definition of kernel IR; counts bytes (byte_counts.h). Never optimised.
 std::unique_ptr<Backend> make_interpreter_backend();

@@ -14,7 +14,6 @@
 #include "core/interrupt.h"
 #include "jit/dump.h"
 #include "jit/launches.h"
-#include "jit/llvm/object_cache.h"
 #include "jit/pipeline.h"
 #include "jit/program_impl.h"
 #include "ops/compose.h"
@@ -67,12 +66,11 @@ Backend& backend_for(const Options& options) {
   std::unique_ptr<Backend>& backend = backends[{options.backend, options.cache_dir}];
   if (backend) return *backend;
   switch (options.backend) {
-    case Engine::llvm:
-      backend = make_llvm_backend("", native::cache_folder(options.cache_dir));
-      return *backend;
-    case Engine::interp:
-      backend = make_interpreter_backend();
-      return *backend;
+#define PLAIT_BACKEND(name, make, doc) \
+  case Engine::name:                   \
+    backend = make(options);           \
+    return *backend;
+#include "core/backends.def"
   }
   PLAIT_UNREACHABLE("engine {}", static_cast<int>(options.backend));
 }
@@ -141,14 +139,15 @@ std::shared_ptr<Graph> copy_for_compile(const std::vector<Tensor>& outputs) {
   PLAIT_CHECK(!outputs.empty(), "compile", "needs at least one output");
   std::vector<Tensor> tensors = outputs;
   const std::shared_ptr<Graph> source = detail::graph_of(tensors);
-  Graph rooted = *source;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const bool own = outputs[i].graph() == source;
-    rooted.add_output(std::to_string(i),
-                      own ? outputs[i].value() : detail::value_in(rooted, outputs[i]));
+  const auto rooted = std::make_shared<Graph>(*source);
+  // Values of the source keep their numbers in its copy.
+  for (Tensor& tensor : tensors) {
+    if (tensor.graph() == source) tensor = {rooted, tensor.value()};
   }
+  const std::vector<Value> values = detail::values_in(*rooted, tensors);
+  for (size_t i = 0; i < values.size(); ++i) rooted->add_output(std::to_string(i), values[i]);
   return std::make_shared<Graph>(
-      rewrite_graph(rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));
+      rewrite_graph(*rooted, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; }));
 }
 
 }  // namespace

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
+#include <set>
 #include <unordered_map>
 
 #include "core/error.h"
 #include "core/interrupt.h"
 #include "core/log.h"
+#include "passes/fusion/extract.h"
 
 namespace plait {
 namespace {
@@ -60,31 +63,96 @@ void name_segment(const Graph& graph, const fusion::Group& group, Segment& segme
   segment.name = std::move(name);
 }
 
+// Proofs of accesses take longer than the rest of lowering: a kernel is verified once a process.
+void verify_once(const kernel::Kernel& kernel, const std::string& text) {
+  static std::mutex mutex;
+  static std::set<std::pair<uint64_t, uint64_t>> verified;
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  const std::pair key(hash.high64, hash.low64);
+  {
+    std::lock_guard lock(mutex);
+    if (verified.contains(key)) return;
+  }
+  kernel::verify(kernel);
+  std::lock_guard lock(mutex);
+  verified.insert(key);
+}
+
 std::string content_name(const std::string& text) {
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("k{:016x}{:08x}", hash.high64, static_cast<uint32_t>(hash.low64));
 }
 
+// Lowers each computation once.
+class Lowering {
+ public:
+  explicit Lowering(const Target& target) : target_(target) {}
+
+  struct Kernel {
+    size_t number;  // of kernels()
+    std::vector<lower::Binding> buffers;
+    std::vector<Expr> sizes;
+    std::vector<Value> axis_owners;
+  };
+  Kernel lower(const Graph& graph, const fusion::FusionPlan& plan, const fusion::Group& group) {
+    fusion::Extract extract = fusion::extract_group(graph, plan, group);
+    const std::vector<Value> values = std::move(extract.values);
+    extract.values.clear();
+    Kernel result = find_or_lower(std::move(extract));
+    for (lower::Binding& buffer : result.buffers) {
+      if (buffer.value != kNoValue) buffer.value = values[buffer.value];
+    }
+    for (Value& owner : result.axis_owners) owner = values[owner];
+    return result;
+  }
+
+  std::vector<kernel::Kernel> take_kernels() { return std::move(kernels_); }
+  const std::vector<kernel::Kernel>& kernels() const { return kernels_; }
+
+ private:
+  // In terms of the extract's values.
+  const Kernel& find_or_lower(fusion::Extract extract) {
+    std::vector<std::pair<fusion::Extract, Kernel>>& known = by_hash_[extract.hash()];
+    for (const auto& [other, kernel] : known) {
+      if (other == extract) return kernel;
+    }
+    lower::LoweredGroup lowered =
+        lower::lower_group(extract.graph, extract.plan, extract.group(), target_);
+    const size_t number = add_kernel(std::move(lowered.kernel));
+    Kernel kernel{number, std::move(lowered.buffers), std::move(lowered.sizes),
+                  std::move(lowered.axis_owners)};
+    return known.emplace_back(std::move(extract), std::move(kernel)).second;
+  }
+
+  // Different computations may have equal kernels.
+  size_t add_kernel(kernel::Kernel kernel) {
+    kernel.name = "kernel";
+    const auto [entry, is_new] = by_text_.emplace(to_text(kernel), kernels_.size());
+    if (!is_new) return entry->second;
+    kernel.name = content_name(entry->first);
+    PLAIT_LOG(trace, "lowered\n{}", entry->first);
+    verify_once(kernel, entry->first);
+    kernels_.push_back(std::move(kernel));
+    return entry->second;
+  }
+
+  const Target& target_;
+  std::unordered_map<size_t, std::vector<std::pair<fusion::Extract, Kernel>>> by_hash_;
+  std::unordered_map<std::string, size_t> by_text_;
+  std::vector<kernel::Kernel> kernels_;
+};
+
 }  // namespace
 
 LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, const Target& target) {
   LaunchList list;
-  std::unordered_map<std::string, size_t> kernels;    // by text
+  Lowering lowering(target);
   std::unordered_map<Value, size_t> written_by;       // launch that stores a value
   std::unordered_map<size_t, size_t> last_of_kernel;  // the latest launch of a kernel
   for (const fusion::Group& group : plan.groups) {
     check_interrupt();
-    lower::LoweredGroup lowered = lower::lower_group(graph, plan, group, target);
-    lowered.kernel.name = "kernel";
-    std::string text = to_text(lowered.kernel);
-    auto [entry, is_new] = kernels.emplace(std::move(text), list.kernels.size());
-    if (is_new) {
-      lowered.kernel.name = content_name(entry->first);
-      PLAIT_LOG(trace, "lowered\n{}", entry->first);
-      kernel::verify(lowered.kernel);
-      list.kernels.push_back(lowered.kernel);
-    }
-    const size_t kernel = entry->second;
+    Lowering::Kernel lowered = lowering.lower(graph, plan, group);
+    const size_t kernel = lowered.number;
     Segment segment{static_cast<size_t>(&group - plan.groups.data()),
                     std::move(lowered.buffers),
                     std::move(lowered.sizes),
@@ -99,7 +167,7 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
     for (size_t i = 0; i < segment.buffers.size(); ++i) {
       const Value v = segment.buffers[i].value;
       if (v == kNoValue) continue;
-      const bool reads = list.kernels[kernel].buffers[i].access == kernel::Access::read;
+      const bool reads = lowering.kernels()[kernel].buffers[i].access == kernel::Access::read;
       if (!reads) {
         stores.push_back(v);
       } else if (written_by.contains(v)) {
@@ -118,6 +186,7 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
     }
     for (Value v : stores) written_by[v] = launch;
   }
+  list.kernels = lowering.take_kernels();
   return list;
 }
 

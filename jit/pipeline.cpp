@@ -5,18 +5,17 @@
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
 #include "core/log.h"
-#include "passes/densify_scatter.h"
-#include "passes/simplify.h"
 
 namespace plait {
+
+#define PLAIT_PASS(name, why_here) Graph name(const Graph& graph);
+#include "passes/passes.def"
+
 namespace {
 
 constexpr GraphPass kPasses[] = {
-    {"simplify",
-     "gradients leave adjoints of views and identities behind; fusion wants the fewest nodes",
-     simplify},
-    {"densify_scatter", "the scatters that simplify could not remove are data-indexed by now",
-     densify_scatter},
+#define PLAIT_PASS(name, why_here) {#name, why_here, name},
+#include "passes/passes.def"
 };
 
 }  // namespace

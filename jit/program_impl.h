@@ -13,8 +13,6 @@
 
 namespace plait {
 
-class ThreadPool;
-
 struct KernelEntry : KernelInfo {
   const std::string& name() const override { return display_name; }
   std::vector<std::string> scopes() const override { return segment_scopes; }
@@ -59,6 +57,8 @@ class Program::Impl {
     std::vector<std::vector<int64_t>> output_shapes;
   };
 
+  struct Workers;
+
   std::vector<Array> run_once(const std::map<std::string, Array>& inputs);
   std::vector<Array> run_locked(const std::map<std::string, Array>& inputs, bool commit);
   const Bound& bind(const std::map<std::string, Array>& inputs);
@@ -68,8 +68,8 @@ class Program::Impl {
   void bind_sizes(SymbolValues symbols);
   void* address(Location location, const std::map<std::string, Array>& inputs) const;
   void launch(size_t index, const Bound& bound, const std::map<std::string, Array>& inputs,
-              ThreadPool& pool);
-  void run_phase(size_t index, size_t phase, const Bound& bound, ThreadPool& pool);
+              const Workers& workers);
+  void run_phase(size_t index, size_t phase, const Bound& bound, const Workers& workers);
   void raise_bad_index(size_t launch, size_t segment) const;
   void copy_results(const std::map<std::string, Array>& inputs);
   void commit();

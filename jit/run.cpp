@@ -30,6 +30,12 @@ std::vector<int64_t> numbers(const Shape& shape, const SymbolValues& symbols) {
 
 }  // namespace
 
+// Who runs the phases of one run, and their memory.
+struct Program::Impl::Workers {
+  ThreadPool& pool;
+  ThreadPool::Scratch scratch;
+};
+
 Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan, LaunchList list,
                     std::vector<std::shared_ptr<CompiledKernel>> compiled, bool keep_all)
     : graph_(std::move(graph)),
@@ -69,7 +75,7 @@ Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan
   // With fixed sizes the memory is known, and taken, before the first run.
   if (!has_symbols()) {
     bind_sizes({});
-    ThreadPool::get(threads_).reserve_scratch(bound_->local_bytes);
+    ThreadPool::get(threads_).scratch(bound_->local_bytes);
   }
 }
 
@@ -210,14 +216,14 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
   if (unfused) unfused->run_locked(inputs, false);
   prepare_targets(bound, commits);
   ThreadPool& pool = ThreadPool::get(threads_);
-  pool.reserve_scratch(bound.local_bytes);
+  const Workers workers{pool, pool.scratch(bound.local_bytes)};
   for (size_t i = 0; i < list_.launches.size(); ++i) {
     if (!launch_seconds_) {
-      launch(i, bound, inputs, pool);
+      launch(i, bound, inputs, workers);
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    launch(i, bound, inputs, pool);
+    launch(i, bound, inputs, workers);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     (*launch_seconds_)[i] = elapsed.count();
   }
@@ -229,7 +235,7 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
 }
 
 void Program::Impl::launch(size_t index, const Bound& bound,
-                           const std::map<std::string, Array>& inputs, ThreadPool& pool) {
+                           const std::map<std::string, Array>& inputs, const Workers& workers) {
   const Launch& launch = list_.launches[index];
   if (index <= interruptible_) check_interrupt();
   for (size_t s = 0; s < launch.segments.size(); ++s) {
@@ -239,7 +245,7 @@ void Program::Impl::launch(size_t index, const Bound& bound,
   }
   errors_.assign(launch.segments.size(), {});
   const size_t phases = list_.kernels[launch.kernel].phases.size();
-  for (size_t phase = 0; phase < phases; ++phase) run_phase(index, phase, bound, pool);
+  for (size_t phase = 0; phase < phases; ++phase) run_phase(index, phase, bound, workers);
   for (size_t s = 0; s < errors_.size(); ++s) {
     if (errors_[s].site >= 0) raise_bad_index(index, s);
   }
@@ -247,7 +253,8 @@ void Program::Impl::launch(size_t index, const Bound& bound,
 }
 
 // The iterations of all segments, side by side.
-void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound, ThreadPool& pool) {
+void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound,
+                              const Workers& workers) {
   const Launch& launch = list_.launches[index];
   const CompiledKernel& kernel = *compiled_[launch.kernel];
   const double cost = std::max(1.0, list_.kernels[launch.kernel].phases[phase].cost);
@@ -261,7 +268,7 @@ void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound, Th
       const int64_t from = std::max(begin, start), to = std::min(end, start + count);
       if (from < to) {
         kernel.run(phase, {pointers_[index][s].data(), bound.sizes[index][s].data(), from - start,
-                           to - start, pool.scratch(thread), &errors_[s]});
+                           to - start, workers.scratch.of_thread(thread), &errors_[s]});
       }
       start += count;
     }
@@ -269,7 +276,7 @@ void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound, Th
   const double work = static_cast<double>(total) * cost;
   if (work < kInline) return run_range(0, total, 0);
   const auto grain = static_cast<int64_t>(std::max(1.0, kPiece / cost));
-  pool.run(total, grain, run_range);
+  workers.pool.run(total, grain, run_range);
 }
 
 void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
@@ -355,8 +362,11 @@ void Program::Impl::compare_with_unfused(size_t index) const {
 }
 
 size_t Program::Impl::peak_bytes() const {
-  size_t total = ThreadPool::get(threads_).scratch_bytes();
-  if (bound_) total += bound_->memory.bytes;
+  size_t total = 0;
+  if (bound_) {
+    const auto threads = static_cast<size_t>(ThreadPool::get(threads_).threads());
+    total = bound_->memory.bytes + threads * bound_->local_bytes;
+  }
   for (const Array& output : outputs_) total += output.buffer ? output.bytes() : 0;
   for (const Array& spare : spare_) total += spare.buffer ? spare.bytes() : 0;
   return total;

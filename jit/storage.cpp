@@ -4,6 +4,7 @@
 #include <cstring>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.h"
 
@@ -109,9 +110,10 @@ class StoragePlanner {
     const Value v = binding.value;
     Location& location = result_.values[v];
     if (location.place == Place::none) {
-      PLAIT_INTERNAL_CHECK(writes, "%{} is read before it is written", v);
       const auto size = static_cast<int64_t>(dtype_size(graph_.type(v).dtype));
       const Expr bytes = element_count(graph_.type(v).shape) * size;
+      // Nothing writes the elements of an empty value.
+      PLAIT_INTERNAL_CHECK(writes || bytes.is_constant(0), "%{} is read before it is written", v);
       location = new_in_arena({bytes, launch, launch, std::nullopt});
     } else if (location.place == Place::arena) {
       result_.arena[location.index].last = launch;
@@ -133,7 +135,8 @@ class StoragePlanner {
   }
 
   // A new value may go over the old one if the run can't fail any more, nobody reads the old one
-  // later, and the writing kernel reads each old element only to write that element.
+  // later, and the writing kernel reads each old element before it writes that element, and only
+  // there.
   void allow_in_place() {
     for (AssignState& assign : result_.assigns) {
       const Location target = result_.values[assign.value];
@@ -171,15 +174,23 @@ class StoragePlanner {
 
   bool reads_before_writing(size_t launch, size_t read, size_t written) const {
     const kernel::Kernel& kernel = list_.kernels[list_.launches[launch].kernel];
-    if (kernel.phases.size() != 1) return false;
-    std::unordered_map<Expr, int> reads, writes;
-    kernel::for_each_instruction(kernel.phases[0].body, [&](const kernel::Instruction& i) {
-      if (i.op == kernel::Op::load && i.buffer == read) ++reads[i.expression];
-      if (i.op == kernel::Op::load && i.buffer == written) ++reads[i.expression];
-      if (i.op == kernel::Op::store && i.buffer == written) ++writes[i.expression];
-    });
-    return std::all_of(reads.begin(), reads.end(),
-                       [&](const auto& entry) { return writes.contains(entry.first); });
+    size_t phases = 0;  // that touch either
+    for (const kernel::Phase& phase : kernel.phases) {
+      std::unordered_set<Expr> reads, writes;
+      bool in_order = true;
+      kernel::for_each_instruction(phase.body, [&](const kernel::Instruction& i) {
+        if (i.op == kernel::Op::load && (i.buffer == read || i.buffer == written)) {
+          in_order = in_order && !writes.contains(i.expression);
+          reads.insert(i.expression);
+        }
+        if (i.op == kernel::Op::store && i.buffer == written) writes.insert(i.expression);
+      });
+      if (reads.empty() && writes.empty()) continue;
+      const bool matched = std::all_of(reads.begin(), reads.end(),
+                                       [&](Expr index) { return writes.contains(index); });
+      if (!in_order || !matched || ++phases > 1) return false;
+    }
+    return true;
   }
 
   const Graph& graph_;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -53,36 +54,54 @@ class PinWorkers : public tbb::task_scheduler_observer {
 }  // namespace
 
 struct ThreadPool::Impl {
-  explicit Impl(int count)
-      : threads(count),
-        limit(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(count)),
-        arena(count),
-        pins(arena),
-        scratch(count) {}
+  explicit Impl(int count) : threads(count), arena(count), pins(arena) {}
 
   int threads;
-  tbb::global_control limit;
   tbb::task_arena arena;
   PinWorkers pins;
-  std::vector<std::shared_ptr<Buffer>> scratch;  // by thread
+  std::mutex mutex;
+  std::vector<std::vector<std::shared_ptr<Buffer>>> scratch;  // nobody's at the moment
 };
 
-ThreadPool::ThreadPool(int threads) : impl_(new Impl(threads)) {}
-ThreadPool::~ThreadPool() { delete impl_; }
+ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>(threads)) {}
+ThreadPool::~ThreadPool() = default;
+
+namespace {
+
+// The pools of this process by their number of threads, and how many threads TBB may have.
+struct Pools {
+  std::mutex mutex;
+  pid_t owner = getpid();
+  int most_threads = 0;
+  std::unique_ptr<tbb::global_control> limit;
+  std::map<int, std::unique_ptr<ThreadPool>> by_threads;
+};
+
+Pools& pools() {
+  static Pools* pools = new Pools;
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  // The threads stayed in the parent; its pools cannot even be destroyed here.
+  if (pools->owner != getpid()) pools = new Pools;
+  return *pools;
+}
+
+}  // namespace
 
 ThreadPool& ThreadPool::get(int64_t threads) {
-  static std::mutex mutex;
-  static std::unique_ptr<ThreadPool> pool;
-  static pid_t owner = 0;
   static const int cpus = available_cpus();  // reads files: once
-  std::lock_guard lock(mutex);
   const int wanted = threads == 0 ? cpus : static_cast<int>(threads);
-  if (owner != getpid()) {
-    // The threads stayed in the parent; its pool cannot even be destroyed here.
-    static_cast<void>(pool.release());
-    owner = getpid();
+  Pools& all = pools();
+  std::lock_guard lock(all.mutex);
+  if (all.most_threads < wanted) {
+    // Of two limits the smaller counts.
+    all.limit.reset();
+    all.limit = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
+                                                      static_cast<size_t>(wanted));
+    all.most_threads = wanted;
   }
-  if (!pool || pool->threads() != wanted) pool.reset(new ThreadPool(wanted));
+  std::unique_ptr<ThreadPool>& pool = all.by_threads[wanted];
+  if (!pool) pool.reset(new ThreadPool(wanted));
   return *pool;
 }
 
@@ -100,21 +119,34 @@ void ThreadPool::run(int64_t count, int64_t grain,
   });
 }
 
-void ThreadPool::reserve_scratch(size_t bytes) {
-  for (std::shared_ptr<Buffer>& buffer : impl_->scratch) {
+ThreadPool::Scratch::Scratch(ThreadPool& pool, std::vector<std::shared_ptr<Buffer>> buffers)
+    : pool_(&pool), buffers_(std::move(buffers)) {}
+
+ThreadPool::Scratch::~Scratch() {
+  if (buffers_.empty()) return;
+  std::lock_guard lock(pool_->impl_->mutex);
+  pool_->impl_->scratch.push_back(std::move(buffers_));
+}
+
+void* ThreadPool::Scratch::of_thread(int thread) const {
+  return buffers_.empty() ? nullptr : buffers_[static_cast<size_t>(thread)]->data();
+}
+
+ThreadPool::Scratch ThreadPool::scratch(size_t bytes) {
+  if (bytes == 0) return {*this, {}};
+  std::vector<std::shared_ptr<Buffer>> buffers;
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (!impl_->scratch.empty()) {
+      buffers = std::move(impl_->scratch.back());
+      impl_->scratch.pop_back();
+    }
+  }
+  buffers.resize(static_cast<size_t>(impl_->threads));
+  for (std::shared_ptr<Buffer>& buffer : buffers) {
     if (!buffer || buffer->size() < bytes) buffer = Buffer::allocate(bytes);
   }
-}
-
-void* ThreadPool::scratch(int thread) const {
-  const std::shared_ptr<Buffer>& buffer = impl_->scratch[thread];
-  return buffer ? buffer->data() : nullptr;
-}
-
-size_t ThreadPool::scratch_bytes() const {
-  size_t total = 0;
-  for (const std::shared_ptr<Buffer>& buffer : impl_->scratch) total += buffer ? buffer->size() : 0;
-  return total;
+  return {*this, std::move(buffers)};
 }
 
 }  // namespace plait

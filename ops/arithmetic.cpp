@@ -48,6 +48,17 @@ Tensor pow_by_number(const Tensor& base, int64_t exponent) {
   return result.defined() ? result : ones_like(base);
 }
 
+// x, or the bound where it is passed or NaN; a select, so that the whole gradient passes at it.
+Tensor limited(const Tensor& x, const Operand& bound, const Tensor& passed) {
+  if (bound.is_tensor()) {
+    const bool is_never_nan = !is_float(bound.tensor().dtype());
+    return where(is_never_nan ? passed : logical_or(passed, ne(bound, bound)), bound, x);
+  }
+  const Tensor result = where(passed, bound, x);
+  const bool is_nan = !bound.is_size() && std::isnan(bound.number().as_double());
+  return is_nan ? detail::full_like(result, std::nan("")) : result;
+}
+
 }  // namespace
 
 Tensor add(const Operand& input, const Operand& other, const Operand& alpha) {
@@ -142,10 +153,9 @@ Tensor clamp(const Tensor& input, const std::optional<Operand>& min,
              const std::optional<Operand>& max) {
   OpScope op("clamp");
   PLAIT_CHECK(min || max, detail::op_name(), "min or max must be given; got neither");
-  // Selects: at a bound the whole gradient passes.
   Tensor result = input;
-  if (min) result = where(lt(result, *min), *min, result);
-  if (max) result = where(lt(*max, result), *max, result);
+  if (min) result = limited(result, *min, lt(result, *min));
+  if (max) result = limited(result, *max, lt(*max, result));
   return result;
 }
 
@@ -309,13 +319,15 @@ std::vector<OpRecord> arithmetic_ops() {
       },
       {
           .signature = "clamp(Tensor input, Operand? min=None, Operand? max=None) -> Tensor",
-          .doc = "input limited to [min, max]; max where min > max. NaN stays NaN. At a bound the "
-                 "whole gradient passes. At least one bound is needed.",
+          .doc =
+              "input limited to [min, max]; max where min > max; NaN where one of the three is. At "
+              "a bound the whole gradient passes. At least one bound is needed.",
           .composition = compose<&clamp>,
           .oracle = "np.clip(input, min, max)",
           .samples = {"(randn(3, 5), -0.5, 0.5)", "(randn(3, 5), min=0.0)",
                       "(arange(-4, 5), max=2)", "(randn(2, 3), randn(3), randn(3) + 1)",
-                      "(randn(0), 0.0, 1.0)", "(array([nan, inf, -inf]), -1.0, 1.0)"},
+                      "(randn(0), 0.0, 1.0)", "(array([nan, inf, -inf]), -1.0, 1.0)",
+                      "(randn(3), array([nan, -inf, 0.0]), 1.0)", "(randn(3), max=nan)"},
       },
       {
           .signature = "atan2(Operand input, Operand other) -> Tensor",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 
 #include "core/error.h"
 #include "core/index/simplify.h"
@@ -44,33 +45,51 @@ std::shared_ptr<Graph> graph_of(const std::vector<Tensor>& tensors) {
   return one && graph ? graph : current_graph();
 }
 
-Value value_in(Graph& graph, const Tensor& tensor) {
-  check_defined(tensor);
+namespace {
+
+// Copies what `tensor` needs of its graph; `copies` holds what has been copied of that graph.
+Value copy_into(Graph& graph, const Tensor& tensor, std::unordered_map<Value, Value>& copies) {
   const Graph& source = *tensor.graph();
-  if (&source == &graph) return tensor.value();
   std::vector<bool> needed(tensor.value() + 1, false);
-  needed[tensor.value()] = true;
+  needed[tensor.value()] = !copies.contains(tensor.value());
   for (size_t i = needed.size(); i-- > 0;) {
     if (!needed[i]) continue;
-    for (Value operand : source.node(static_cast<Value>(i)).operands) needed[operand] = true;
+    for (Value operand : source.node(static_cast<Value>(i)).operands) {
+      if (!copies.contains(operand)) needed[operand] = true;
+    }
   }
-  std::vector<Value> map(needed.size(), kNoValue);
   for (Value v = 0; v < needed.size(); ++v) {
     if (!needed[v]) continue;
     const Node& node = source.node(v);
     std::vector<Value> operands;
-    for (Value operand : node.operands) operands.push_back(map[operand]);
+    for (Value operand : node.operands) operands.push_back(copies.at(operand));
     const size_t before = graph.size();
-    map[v] = graph.add(node.op, std::move(operands), node.attributes, node.type);
+    const Value copy = graph.add(node.op, std::move(operands), node.attributes, node.type);
     PLAIT_CHECK(
         node.op != MetaOp::random || graph.size() > before, op_name(),
         "a random tensor of another graph would become equal to a draw of this one; got {}. "
         "hint: draw it in the graph that uses it",
         to_string(tensor.type()));
-    for (const Origin& origin : source.origins(v)) graph.add_origin(map[v], origin);
+    for (const Origin& origin : source.origins(v)) graph.add_origin(copy, origin);
+    copies.emplace(v, copy);
   }
   for (const SizeGuard& guard : source.guards()) graph.add_guard(guard);
-  return map[tensor.value()];
+  return copies.at(tensor.value());
+}
+
+}  // namespace
+
+Value value_in(Graph& graph, const Tensor& tensor) { return values_in(graph, {tensor})[0]; }
+
+std::vector<Value> values_in(Graph& graph, const std::vector<Tensor>& tensors) {
+  std::unordered_map<const Graph*, std::unordered_map<Value, Value>> copies;  // by source
+  std::vector<Value> result;
+  for (const Tensor& tensor : tensors) {
+    check_defined(tensor);
+    const Graph* source = tensor.graph().get();
+    result.push_back(source == &graph ? tensor.value() : copy_into(graph, tensor, copies[source]));
+  }
+  return result;
 }
 
 Tensor tensor_in(const std::shared_ptr<Graph>& graph, const Tensor& tensor) {

@@ -25,6 +25,8 @@ std::shared_ptr<Graph> graph_of(const std::vector<Tensor>& tensors);
 // the copy would merge two random draws into one.
 Value value_in(Graph& graph, const Tensor& tensor);
 Tensor tensor_in(const std::shared_ptr<Graph>& graph, const Tensor& tensor);
+// The same for several: a draw that some of them share stays one draw.
+std::vector<Value> values_in(Graph& graph, const std::vector<Tensor>& tensors);
 
 // axis in [-rank, rank) -> [0, rank). UserError names axis, rank and the tensor.
 int64_t normalize_axis(int64_t axis, const Tensor& x);

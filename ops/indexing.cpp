@@ -443,7 +443,8 @@ return out
           .signature =
               "scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce) "
               "-> Tensor",
-          .doc = "input combined with src at index along `dim` by 'sum', 'prod', 'amax' or 'amin'.",
+          .doc = "input combined with src at index along `dim` by 'sum', 'prod', 'amax' or 'amin'. "
+                 "Equal extrema share the gradient.",
           .composition = compose<&scatter_reduce>,
           .oracle = R"(
 out = np.array(input)
@@ -457,8 +458,11 @@ return out
           .samples = {"(randn(3), 0, array([0, 0, 2]), randn(3), 'sum')",
                       "(randn(3), 0, array([0, 0, 2]), randn(3), 'prod')",
                       "(randn(3, 5), 1, randint(0, 5, 3, 2), randn(3, 4), 'amax')",
-                      "(randn(3, 5), 1, randint(0, 5, 3, 2), randn(3, 4), 'amin')"},
-          .differentiable = false,
+                      "(randn(3, 5), 1, randint(0, 5, 3, 2), randn(3, 4), 'amin')",
+                      "(array([0.0, 2.0, 0.0]), 0, array([0, 0, 1, 1, 2, 2]), "
+                      "array([3.0, 4.0, 0.0, 5.0, 0.0, 6.0]), 'prod')",
+                      "(array([1.0, nan, 2.0]), 0, array([0, 1, 2]), array([1.0, 1.0, 3.0]), "
+                      "'amax')"},
       },
       {
           .signature = "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Operand "

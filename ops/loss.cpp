@@ -275,6 +275,7 @@ std::vector<OpRecord> loss_ops() {
 axis = min(input.ndim - 1, 1)
 n = input.shape[axis]
 logp = np.moveaxis(input - sp.logsumexp(input, axis=axis, keepdims=True), axis, -1)
+logp = np.where(np.isnan(logp).any(-1, keepdims=True), np.nan, logp)  # inf - inf
 w = np.ones(n) if weight is None else weight
 if target.dtype.kind == 'f':
     p = np.moveaxis(target, axis, -1) * (1 - label_smoothing) + label_smoothing / n
@@ -283,8 +284,9 @@ if target.dtype.kind == 'f':
 keep = target != ignore_index
 safe = np.where(keep, target, 0)
 loss = -np.take_along_axis(logp, safe[..., None], -1)[..., 0] * w[safe]
-smooth = -(logp * w).sum(-1) / n
-loss = np.where(keep, (1 - label_smoothing) * loss + label_smoothing * smooth, 0)
+if label_smoothing:
+    loss = (1 - label_smoothing) * loss - label_smoothing * (logp * w).sum(-1) / n
+loss = np.where(keep, loss, 0)
 with np.errstate(all='ignore'):
     mean = loss.sum() / np.where(keep, w[safe], 0).sum()
 return {'none': loss, 'sum': loss.sum(), 'mean': mean}[reduction]

@@ -171,7 +171,7 @@ std::tuple<Tensor, Tensor> batch_norm_update(const Tensor& input, const Tensor& 
   const Tensor count = detail::count(x, axes, x.dtype());
   const Tensor unbiased = mul(s.variance, div(count, sub(count, 1.0)));
   auto mix = [&](const Tensor& old, const Tensor& now) {
-    const Tensor mixed = add(mul(old, 1.0 - momentum), mul(squeeze(now, axes), momentum));
+    const Tensor mixed = add(mul(detach(old), 1.0 - momentum), mul(squeeze(now, axes), momentum));
     return detail::cast_to(mixed, old.dtype());
   };
   return {mix(running_mean, s.mean), mix(running_var, unbiased)};
@@ -258,7 +258,7 @@ return y + (0 if bias is None else bias.reshape(one))
           .signature = "batch_norm_update(Tensor input, Tensor running_mean, Tensor running_var, "
                        "float momentum=0.1) -> (Tensor, Tensor)",
           .doc = "The running mean and (unbiased) variance after one batch: (1 - momentum) * old + "
-                 "momentum * of the batch. No gradient passes to input.",
+                 "momentum * of the batch. No gradient passes.",
           .composition = compose<&batch_norm_update>,
           .oracle = R"(
 dims = (0,) + tuple(range(2, input.ndim))

@@ -49,7 +49,8 @@ struct OpRecord {
   // arange, full, array …: seeded numpy arrays): "(randn(3, 5), dim=1)". Odd sizes, empty, ties and
   // rank 0 belong here.
   std::vector<std::string_view> samples;
-  bool differentiable = true;  // tests compare the gradient with finite differences
+  bool differentiable = true;    // tests compare the gradient with finite differences
+  std::string_view family = {};  // of ops/<family>.cpp; op_records() says it
 
   std::string_view name() const { return signature.substr(0, signature.find('(')); }
 };

@@ -6,14 +6,36 @@
 #include "core/nearest.h"
 
 namespace plait {
+namespace {
+
+// Each is the file ops/<name>.cpp.
+struct Family {
+  std::string_view name;
+  std::vector<OpRecord> (*records)();
+};
+
+constexpr Family kFamilies[] = {
+    {"activation", activation_ops},   {"arithmetic", arithmetic_ops},
+    {"attention", attention_ops},     {"conv", conv_ops},
+    {"creation", creation_ops},       {"einsum", einsum_ops},
+    {"elementwise", elementwise_ops}, {"indexing", indexing_ops},
+    {"joining", joining_ops},         {"linear", linear_ops},
+    {"logical", logical_ops},         {"loss", loss_ops},
+    {"movement", movement_ops},       {"norm", norm_ops},
+    {"pooling", pooling_ops},         {"random", random_ops},
+    {"reduction", reduction_ops},     {"sorting", sorting_ops},
+};
+
+}  // namespace
+
 const std::vector<OpRecord>& op_records() {
   static const std::vector<OpRecord> records = [] {
     std::vector<OpRecord> all;
-    for (auto* family :
-         {activation_ops, arithmetic_ops, attention_ops, conv_ops, creation_ops, einsum_ops,
-          elementwise_ops, indexing_ops, joining_ops, linear_ops, logical_ops, loss_ops,
-          movement_ops, norm_ops, pooling_ops, random_ops, reduction_ops, sorting_ops}) {
-      for (OpRecord& record : family()) all.push_back(std::move(record));
+    for (const Family& family : kFamilies) {
+      for (OpRecord& record : family.records()) {
+        record.family = family.name;
+        all.push_back(std::move(record));
+      }
     }
     std::sort(all.begin(), all.end(),
               [](const OpRecord& a, const OpRecord& b) { return a.name() < b.name(); });

@@ -29,6 +29,30 @@ any unknown variable that begins with `PLAIT_`, is an error that lists the neare
 """,
     ),
     (
+        "ops.md",
+        ["ops"],
+        """# Ops
+
+Every op is a function in C++ (ops/functions.h, made by the build) and in Python; those whose first
+argument is `input` are methods of `Tensor` too. Names, order and defaults of arguments are
+PyTorch's. `plait ops NAME` prints one. A new op is one record in the file of its family, such as
+ops/activation.cpp.
+
+| in a signature | means |
+| --- | --- |
+| `Operand` | a tensor or a number, which takes the tensor's dtype ([promotion.md](promotion.md)) |
+| `int[]` | a list of integers, or one; as `int[]?`, leaving it out or empty means all dims |
+| `Size`, `Shape` | a size (a number or a symbol), and a list of them |
+| `?` | may be `None` |
+| `*` | what follows is given by name |
+
+Gradients come from the meta-ops that an op is made of; where a function has none, see
+[numerics.md](numerics.md). `Not differentiable`: the result is an integer or a bool, a draw or a
+constant, or steps so that its derivative is 0.
+
+""",
+    ),
+    (
         "promotion.md",
         ["dtypes"],
         """# Promotion

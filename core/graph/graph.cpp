@@ -10,7 +10,7 @@ namespace plait {
 
 const char* name_of(MetaOp op) {
   static constexpr const char* kNames[] = {
-#define PLAIT_META_OP(name) #name,
+#define PLAIT_META_OP(name, ...) #name,
 #include "core/graph/meta_ops.def"
   };
   return kNames[static_cast<size_t>(op)];
@@ -38,6 +38,21 @@ const char* name_of(ReduceOp op) {
 #include "core/graph/scalar_ops.def"
   };
   return kNames[static_cast<size_t>(op)];
+}
+
+std::span<const AttributeField> attribute_fields(MetaOp op) {
+  using enum AttributeField;
+  static const std::vector<AttributeField> kFields[] = {
+#define PLAIT_META_OP(name, ...) {__VA_ARGS__},
+#include "core/graph/meta_ops.def"
+  };
+  return kFields[static_cast<size_t>(op)];
+}
+
+bool has_attribute(MetaOp op, std::initializer_list<AttributeField> any_of) {
+  return std::ranges::any_of(attribute_fields(op), [&](AttributeField field) {
+    return std::ranges::find(any_of, field) != any_of.end();
+  });
 }
 
 bool operator==(const Attributes& a, const Attributes& b) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,7 +20,7 @@
 namespace plait {
 
 enum class MetaOp : uint8_t {
-#define PLAIT_META_OP(name) name,
+#define PLAIT_META_OP(name, ...) name,
 #include "core/graph/meta_ops.def"
 };
 enum class UnaryOp : uint8_t {
@@ -43,6 +44,28 @@ const char* name_of(ReduceOp op);
 // A node's one result. (Nodes with several results are not needed by any meta-op so far.)
 using Value = uint32_t;
 inline constexpr Value kNoValue = ~Value{0};
+
+// Which attributes a meta-op has, and how they are written in text.
+enum class AttributeField : uint8_t {
+  name,
+  slot,
+  data,
+  size,
+  salt,
+  axis,  // axes[0]
+  axes,
+  map,
+  fill,
+  out_of_range,
+  unary_function,
+  binary_function,
+  reduce_function,
+  reduce_function_or_replace,
+  reverse,
+  descending,  // the same attribute by another word
+};
+std::span<const AttributeField> attribute_fields(MetaOp op);
+bool has_attribute(MetaOp op, std::initializer_list<AttributeField> any_of);
 
 class Slot;  // core/slot.h
 

@@ -144,7 +144,7 @@ constexpr size_t count_of();
 template <>
 constexpr size_t count_of<MetaOp>() {
   return 0
-#define PLAIT_META_OP(name) +1
+#define PLAIT_META_OP(name, ...) +1
 #include "core/graph/meta_ops.def"
       ;
 }
@@ -297,16 +297,15 @@ class Parser {
     std::optional<std::vector<std::string>> elements;
   };
 
-  void parse_attributes(LineReader& line, MetaOp op, Attributes& a, Pending& pending) {
-    switch (op) {
-      case MetaOp::input:
+  void parse_attribute(LineReader& line, AttributeField field, Attributes& a, Pending& pending) {
+    switch (field) {
+      case AttributeField::name:
         a.name = line.string();
         return;
-      case MetaOp::parameter:
-      case MetaOp::assign:
+      case AttributeField::slot:
         pending.slot = slot_text(line);
         return;
-      case MetaOp::constant:
+      case AttributeField::data:
         if (line.take("hex")) {
           pending.hex = line.peek(':') ? "" : line.run("digits");
         } else if (line.peek('[')) {
@@ -315,68 +314,53 @@ class Parser {
           pending.elements = {line.run("a number")};
         }
         return;
-      case MetaOp::iota:
-      case MetaOp::concat:
-        a.axes = {line.number("an axis")};
-        return;
-      case MetaOp::size: {
+      case AttributeField::size: {
         const std::vector<std::string> entries = line.list();
         if (entries.size() != 1) line.fail("expected one size");
         a.size = expression(line, entries[0]);
         return;
       }
-      case MetaOp::random:
+      case AttributeField::salt:
         line.expect("salt");
         a.salt = line.number<uint64_t>("a number");
         return;
-      case MetaOp::unary:
-        a.function = static_cast<uint8_t>(function<UnaryOp>(line, "function"));
+      case AttributeField::axis:
+        a.axes = {line.number("an axis")};
         return;
-      case MetaOp::binary:
-        a.function = static_cast<uint8_t>(function<BinaryOp>(line, "function"));
-        return;
-      case MetaOp::fma:
-      case MetaOp::select:
-      case MetaOp::cast:
-      case MetaOp::detach:
-        return;
-      case MetaOp::broadcast:
+      case AttributeField::axes:
         a.axes = axes(line);
         return;
-      case MetaOp::reduce:
-        a.function = static_cast<uint8_t>(function<ReduceOp>(line, "function"));
-        a.axes = axes(line);
+      case AttributeField::map:
+        for (const std::string& entry : line.list()) a.map.push_back(expression(line, entry));
         return;
-      case MetaOp::reindex:
-        parse_map(line, a);
+      case AttributeField::fill:
         line.expect("fill");
         pending.fill = line.run("a number");
-        parse_policy(line, a);
         return;
-      case MetaOp::scatter:
+      case AttributeField::out_of_range:
+        if (line.take("error")) a.out_of_range = OutOfRange::error;
+        return;
+      case AttributeField::unary_function:
+        a.function = static_cast<uint8_t>(function<UnaryOp>(line, "function"));
+        return;
+      case AttributeField::binary_function:
+        a.function = static_cast<uint8_t>(function<BinaryOp>(line, "function"));
+        return;
+      case AttributeField::reduce_function_or_replace:
         a.replace = line.take("replace");
-        if (!a.replace) a.function = static_cast<uint8_t>(function<ReduceOp>(line, "function"));
-        parse_map(line, a);
-        parse_policy(line, a);
-        return;
-      case MetaOp::scan:
+        if (a.replace) return;
+        [[fallthrough]];
+      case AttributeField::reduce_function:
         a.function = static_cast<uint8_t>(function<ReduceOp>(line, "function"));
-        a.axes = {line.number("an axis")};
+        return;
+      case AttributeField::reverse:
         a.reverse = line.take("reverse");
         return;
-      case MetaOp::sort:
-        a.axes = {line.number("an axis")};
+      case AttributeField::descending:
         a.reverse = line.take("descending");
         return;
     }
-    PLAIT_UNREACHABLE("meta-op {}", static_cast<int>(op));
-  }
-
-  static void parse_map(LineReader& line, Attributes& a) {
-    for (const std::string& entry : line.list()) a.map.push_back(expression(line, entry));
-  }
-  static void parse_policy(LineReader& line, Attributes& a) {
-    if (line.take("error")) a.out_of_range = OutOfRange::error;
+    PLAIT_UNREACHABLE("attribute {}", static_cast<int>(field));
   }
 
   void resolve(const LineReader& line, const Pending& pending, const Type& type, Attributes& a) {
@@ -416,7 +400,9 @@ class Parser {
     const MetaOp op = function<MetaOp>(line, "meta-op");
     Attributes attributes;
     Pending pending;
-    parse_attributes(line, op, attributes, pending);
+    for (AttributeField field : attribute_fields(op)) {
+      parse_attribute(line, field, attributes, pending);
+    }
     std::vector<Value> operands;
     while (line.peek('%')) operands.push_back(value(line));
     line.expect(":");

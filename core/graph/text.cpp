@@ -121,56 +121,53 @@ class Printer {
     return text;
   }
 
-  std::string attributes_text(const Node& node) {
+  // Empty for a flag that is not set.
+  std::string attribute_text(const Node& node, AttributeField field) {
     const Attributes& a = node.attributes;
-    const char* policy = a.out_of_range == OutOfRange::error ? " error" : "";
-    switch (node.op) {
-      case MetaOp::input:
+    switch (field) {
+      case AttributeField::name:
         return quoted(a.name);
-      case MetaOp::parameter:
-      case MetaOp::assign:
+      case AttributeField::slot:
         return slot_text(a.slot.get());
-      case MetaOp::constant:
+      case AttributeField::data:
         return constant_text(node);
-      case MetaOp::iota:
-      case MetaOp::concat:
-        return fmt::format("{}", a.axes[0]);
-      case MetaOp::size:
+      case AttributeField::size:
         return "[" + to_string(a.size) + "]";
-      case MetaOp::random:
+      case AttributeField::salt:
         return fmt::format("salt {}", a.salt);
-      case MetaOp::unary:
-        return name_of(node.unary());
-      case MetaOp::binary:
-        return name_of(node.binary());
-      case MetaOp::fma:
-      case MetaOp::select:
-      case MetaOp::cast:
-      case MetaOp::detach:
-        return {};
-      case MetaOp::broadcast:
+      case AttributeField::axis:
+        return fmt::format("{}", a.axes[0]);
+      case AttributeField::axes:
         return list(a.axes);
-      case MetaOp::reduce:
-        return fmt::format("{} {}", name_of(node.reduce()), list(a.axes));
-      case MetaOp::reindex:
-        return fmt::format("{} fill {}{}", list(a.map), a.fill.to_string(), policy);
-      case MetaOp::scatter:
-        return fmt::format("{} {}{}", a.replace ? "replace" : name_of(node.reduce()), list(a.map),
-                           policy);
-      case MetaOp::scan:
-        return fmt::format("{} {}{}", name_of(node.reduce()), a.axes[0],
-                           a.reverse ? " reverse" : "");
-      case MetaOp::sort:
-        return fmt::format("{}{}", a.axes[0], a.reverse ? " descending" : "");
+      case AttributeField::map:
+        return list(a.map);
+      case AttributeField::fill:
+        return "fill " + a.fill.to_string();
+      case AttributeField::out_of_range:
+        return a.out_of_range == OutOfRange::error ? "error" : "";
+      case AttributeField::unary_function:
+        return name_of(node.unary());
+      case AttributeField::binary_function:
+        return name_of(node.binary());
+      case AttributeField::reduce_function:
+        return name_of(node.reduce());
+      case AttributeField::reduce_function_or_replace:
+        return a.replace ? "replace" : name_of(node.reduce());
+      case AttributeField::reverse:
+        return a.reverse ? "reverse" : "";
+      case AttributeField::descending:
+        return a.reverse ? "descending" : "";
     }
-    PLAIT_UNREACHABLE("meta-op {}", static_cast<int>(node.op));
+    PLAIT_UNREACHABLE("attribute {}", static_cast<int>(field));
   }
 
   void print_node(Value v) {
     const Node& node = graph_.node(v);
     text_ += fmt::format("  %{} = {}", v, name_of(node.op));
-    const std::string attributes = attributes_text(node);
-    if (!attributes.empty()) text_ += " " + attributes;
+    for (AttributeField field : attribute_fields(node.op)) {
+      const std::string attribute = attribute_text(node, field);
+      if (!attribute.empty()) text_ += " " + attribute;
+    }
     for (Value operand : node.operands) text_ += fmt::format(" %{}", operand);
     text_ += " : " + to_string(node.type);
     for (const Origin& origin : graph_.origins(v)) {

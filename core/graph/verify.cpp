@@ -6,43 +6,29 @@
 namespace plait {
 namespace {
 
-bool uses_function(MetaOp op) {
-  return op == MetaOp::unary || op == MetaOp::binary || op == MetaOp::reduce ||
-         op == MetaOp::scatter || op == MetaOp::scan;
-}
-
-bool uses_map(MetaOp op) { return op == MetaOp::reindex || op == MetaOp::scatter; }
-
-bool uses_axes(MetaOp op) {
-  return op == MetaOp::iota || op == MetaOp::broadcast || op == MetaOp::reduce ||
-         op == MetaOp::concat || op == MetaOp::scan || op == MetaOp::sort;
-}
-
-bool uses_slot(MetaOp op) { return op == MetaOp::parameter || op == MetaOp::assign; }
-
 // Stray attributes would keep equal nodes apart.
 void check_attributes(Value v, const Node& node) {
+  using enum AttributeField;
   const Attributes& a = node.attributes;
-  const MetaOp op = node.op;
-  PLAIT_INTERNAL_CHECK(uses_function(op) || a.function == 0, "%{}: {} has a function", v,
-                       name_of(op));
-  PLAIT_INTERNAL_CHECK(!a.reverse || op == MetaOp::scan || op == MetaOp::sort,
-                       "%{}: {} is reversed", v, name_of(op));
-  PLAIT_INTERNAL_CHECK(!a.replace || (op == MetaOp::scatter && a.function == 0), "%{}: {} replaces",
-                       v, name_of(op));
-  PLAIT_INTERNAL_CHECK(uses_axes(op) || a.axes.empty(), "%{}: {} has axes", v, name_of(op));
-  PLAIT_INTERNAL_CHECK(uses_map(op) || (a.map.empty() && a.out_of_range == OutOfRange::fill),
-                       "%{}: {} has a map", v, name_of(op));
-  PLAIT_INTERNAL_CHECK(
-      op == MetaOp::reindex ? a.fill.dtype() == node.type.dtype : a.fill == Scalar(),
-      "%{}: fill {} of {}", v, a.fill.to_string(), name_of(op));
-  PLAIT_INTERNAL_CHECK(uses_slot(op) == (a.slot != nullptr), "%{}: slot of {}", v, name_of(op));
-  PLAIT_INTERNAL_CHECK((op == MetaOp::constant) == (a.data != nullptr), "%{}: data of {}", v,
-                       name_of(op));
-  PLAIT_INTERNAL_CHECK(op == MetaOp::input || a.name.empty(), "%{}: {} has a name", v, name_of(op));
-  PLAIT_INTERNAL_CHECK(op == MetaOp::random || a.salt == 0, "%{}: {} has a salt", v, name_of(op));
-  PLAIT_INTERNAL_CHECK(op == MetaOp::size || a.size.is_constant(0), "%{}: {} has a size", v,
-                       name_of(op));
+  const auto has = [op = node.op](auto... fields) { return has_attribute(op, {fields...}); };
+  const auto check = [&](bool holds, const char* what) {
+    PLAIT_INTERNAL_CHECK(holds, "%{}: {} {}", v, name_of(node.op), what);
+  };
+  check(has(unary_function, binary_function, reduce_function, reduce_function_or_replace) ||
+            a.function == 0,
+        "has a function");
+  check(has(reverse, descending) || !a.reverse, "is reversed");
+  check(!a.replace || (has(reduce_function_or_replace) && a.function == 0), "replaces");
+  check(has(axis, axes) || a.axes.empty(), "has axes");
+  check(has(map) || a.map.empty(), "has a map");
+  check(has(out_of_range) || a.out_of_range == OutOfRange::fill, "reports bad indices");
+  PLAIT_INTERNAL_CHECK(has(fill) ? a.fill.dtype() == node.type.dtype : a.fill == Scalar(),
+                       "%{}: fill {} of {}", v, a.fill.to_string(), name_of(node.op));
+  check(has(slot) == (a.slot != nullptr), "has a slot, or lacks it");
+  check(has(data) == (a.data != nullptr), "has data, or lacks it");
+  check(has(name) || a.name.empty(), "has a name");
+  check(has(salt) || a.salt == 0, "has a salt");
+  check(has(size) || a.size.is_constant(0), "has a size");
 }
 
 // A broken rule is no mistake of the user's here.

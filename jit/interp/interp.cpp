@@ -113,8 +113,9 @@ class Execution {
     const DType type = kernel_.type(i.operands[0]);
     const int64_t value = integer_of(type, values_[i.operands[0]]);
     const int64_t extent = number(i.expression);
-    PLAIT_INTERNAL_CHECK(0 <= value && value < extent, "kernel {}: {} bound in [0, {})",
-                         kernel_.name, value, extent);
+    // Of an empty extent nothing is read; the variable is only there.
+    PLAIT_INTERNAL_CHECK(0 <= value && value < std::max<int64_t>(extent, 1),
+                         "kernel {}: {} bound in [0, {})", kernel_.name, value, extent);
     variables_[i.variable] = value;
   }
 
@@ -196,7 +197,7 @@ class InterpretedKernel final : public CompiledKernel {
 
   void run(size_t phase, const PhaseArguments& arguments) const override {
     const std::lock_guard lock(mutex_);
-    traffic_.begin_run(phase);
+    traffic_.begin_run(phase, arguments.buffers);
     Execution(kernel_, arguments, traffic_).run(kernel_.phases.at(phase));
   }
 
@@ -239,6 +240,10 @@ const InterpretedKernel& interpreted(const CompiledKernel& kernel) {
 }
 
 }  // namespace
+
+std::unique_ptr<Backend> make_interpreter_backend(const Options&) {
+  return make_interpreter_backend();
+}
 
 std::unique_ptr<Backend> make_interpreter_backend() {
   return std::make_unique<InterpreterBackend>();

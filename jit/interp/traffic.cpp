@@ -27,12 +27,14 @@ void TrafficRecorder::reset(int64_t cache_bytes) {
         buffer.scope == kernel::BufferScope::workspace)
       counts_.buffers.push_back({buffer.name, {}, {}, {}, {}});
   elements_.assign(counts_.buffers.size(), {});
+  elements_of_run_.assign(counts_.buffers.size(), nullptr);
   cache_bytes_ = cache_bytes;
   phase_ = ~size_t{0};
 }
 
-void TrafficRecorder::begin_run(size_t phase) {
+void TrafficRecorder::begin_run(size_t phase, void* const* buffers) {
   first_of_run_ = iteration_ + 1;
+  for (size_t b = 0; b < elements_.size(); ++b) elements_of_run_[b] = &elements_[b][buffers[b]];
   if (phase == phase_) return;
   phase_ = phase;
   phase_moment_ = ++moment_;  // later than every moment of the phases before
@@ -42,7 +44,7 @@ void TrafficRecorder::begin_iteration() { ++iteration_; }
 
 TrafficRecorder::Element& TrafficRecorder::element(kernel::BufferId buffer, int64_t index,
                                                    int64_t size) {
-  std::vector<Element>& elements = elements_[buffer];
+  Elements& elements = *elements_of_run_[buffer];
   if (elements.size() < static_cast<size_t>(size)) elements.resize(static_cast<size_t>(size));
   return elements[static_cast<size_t>(index)];
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "jit/interp/byte_counts.h"
@@ -15,7 +16,9 @@ class TrafficRecorder {
   explicit TrafficRecorder(const kernel::Kernel& kernel);
 
   void reset(int64_t cache_bytes);
-  void begin_run(size_t phase);  // a call of run(); a new phase empties the cache
+  // A call of run() on these buffers; a new phase empties the cache. The segments of a launch run
+  // one kernel on different memory: elements of other memory are other elements.
+  void begin_run(size_t phase, void* const* buffers);
   void begin_iteration();
   // Throws InternalError where two iterations of this run touch the element and one writes it.
   void read(kernel::BufferId buffer, int64_t element, int64_t size);
@@ -40,7 +43,9 @@ class TrafficRecorder {
   [[noreturn]] void dependent(kernel::BufferId buffer, int64_t element, int64_t other) const;
 
   const kernel::Kernel& kernel_;
-  std::vector<std::vector<Element>> elements_;  // by buffer
+  using Elements = std::vector<Element>;
+  std::vector<std::map<const void*, Elements>> elements_;  // by buffer, then memory
+  std::vector<Elements*> elements_of_run_;                 // by buffer
   ByteCounts counts_;
   int64_t cache_bytes_ = kDefaultCacheBytes;
   int64_t moment_ = 0;

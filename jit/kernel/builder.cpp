@@ -119,6 +119,12 @@ void Builder::store(BufferId buffer, Expr index, ValueId value) {
   append(std::move(store), {});
 }
 
+void Builder::prefetch(BufferId buffer, Expr index) {
+  Instruction prefetch = make(Op::prefetch, {}, index);
+  prefetch.buffer = buffer;
+  append(std::move(prefetch), {});
+}
+
 void Builder::transpose(BufferId buffer) {
   Instruction transpose = make(Op::transpose);
   transpose.buffer = buffer;

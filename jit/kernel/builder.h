@@ -38,6 +38,8 @@ class Builder {
   ValueId bitcast(DType dtype, ValueId a);
   ValueId load(BufferId buffer, Expr index);
   void store(BufferId buffer, Expr index, ValueId value);
+  // The line of this element will be read soon. The index may lie outside the buffer.
+  void prefetch(BufferId buffer, Expr index);
   void transpose(BufferId buffer);
   Expr bind(ValueId value, Expr extent);
   void report(ValueId condition, ValueId bad, uint32_t site, Expr position);

@@ -10,8 +10,8 @@ namespace plait::kernel {
 
 namespace {
 
-constexpr int kMaxDepth = 8;
-constexpr int kMaxSteps = 300;
+constexpr int kMaxDepth = 5;
+constexpr int kMaxSteps = 30;
 constexpr int64_t kMaxCoefficient = int64_t{1} << 24;
 
 // coefficient * product of factors; no factors for a number.
@@ -51,8 +51,15 @@ void collect_quotients(Expr e, std::vector<Expr>& found) {
     found.push_back(e);
 }
 
-// A min or max is one of its operands: the expression with each of them, if there is one.
-std::optional<std::vector<Expr>> extremum_cases(Expr e) {
+// e = factor * extremum + rest, for the first min or max that is a factor of a term.
+struct ExtremumTerm {
+  Expr extremum;
+  int64_t coefficient;
+  Expr others;  // factor = coefficient * others
+  Expr rest;
+};
+
+std::optional<ExtremumTerm> find_extremum(Expr e) {
   for (Expr term : terms_of(e)) {
     const Product product = split_term(term);
     for (size_t i = 0; i < product.factors.size(); ++i) {
@@ -60,10 +67,7 @@ std::optional<std::vector<Expr>> extremum_cases(Expr e) {
       if (extremum.kind() != ExprKind::min && extremum.kind() != ExprKind::max) continue;
       std::vector<Expr> others = product.factors;
       others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
-      std::vector<Expr> cases;
-      for (Expr operand : extremum.operands())
-        cases.push_back(e - term + product.coefficient * plait::product(others) * operand);
-      return cases;
+      return ExtremumTerm{extremum, product.coefficient, plait::product(others), e - term};
     }
   }
   return std::nullopt;
@@ -104,9 +108,12 @@ bool Facts::proves_nonnegative(Expr e) const {
   try {
     const Expr undivided = without_unit_quotient(e);
     if (!(undivided == e)) return proves_nonnegative(undivided);
+    if (is_refuted(e)) return false;
     if (prove(simplify(e, ranges_), with_quotients(e), 0, budget)) return true;
     const Expr rest = without_nonnegative_quotients(e);
-    return !(rest == e) && proves_nonnegative(rest);
+    if (!(rest == e) && proves_nonnegative(rest)) return true;
+    const Expr quotients = without_remainders(e);
+    return !(quotients == e) && proves_nonnegative(quotients);
   } catch (const InternalError&) {
     return false;  // numbers left 64 bits on the way
   }
@@ -144,9 +151,24 @@ Expr Facts::without_nonnegative_quotients(Expr e) const {
   return rest;
 }
 
+// e with its terms `c * mod(a, d)`, d > 0, as `c * (a - d * floor_div(a, d))`.
+Expr Facts::without_remainders(Expr e) const {
+  Expr result = e;
+  for (Expr term : terms_of(e)) {
+    const Product product = split_term(term);
+    if (product.factors.size() != 1 || product.factors[0].kind() != ExprKind::mod) continue;
+    const Expr a = product.factors[0].operands()[0];
+    const Expr d = product.factors[0].operands()[1];
+    if (!holds_by_ranges(d - 1)) continue;
+    result = result - term + product.coefficient * (a - d * floor_div(a, d));
+  }
+  return result;
+}
+
 bool Facts::holds_by_ranges(Expr e) const { return prove_less(-1, e, ranges_) == true; }
 
-// a - fact <= a <= a + fact, and so the quotients by d > 0, for each quotient in the goal.
+// What holds of each quotient floor_div(a, d) with d > 0: d*quotient <= a <= d*quotient + d - 1;
+// and of those in the goal, from a - fact <= a <= a + fact, the same of the quotients.
 std::vector<Expr> Facts::with_quotients(Expr goal) const {
   std::vector<Expr> all;
   std::vector<Expr> quotients;
@@ -159,6 +181,14 @@ std::vector<Expr> Facts::with_quotients(Expr goal) const {
       all.push_back(floor_div(a + fact, d) - quotient);
       all.push_back(quotient - floor_div(a - fact, d));
     }
+  }
+  for (Expr fact : facts_) collect_quotients(fact, quotients);
+  for (Expr quotient : quotients) {
+    const Expr a = quotient.operands()[0];
+    const Expr d = quotient.operands()[1];
+    if (!holds_by_ranges(d - 1)) continue;
+    all.push_back(d * quotient + d - 1 - a);
+    all.push_back(a - d * quotient);
   }
   // The conditions themselves are tried before what follows from them.
   all.insert(all.end(), facts_.begin(), facts_.end());
@@ -177,19 +207,38 @@ size_t Facts::age(Expr term) const {
   return newest;
 }
 
+// The goal itself does not hold by the ranges.
 bool Facts::prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const {
-  if (depth > 0 && holds_by_ranges(goal)) return true;
   if (depth == kMaxDepth || --budget < 0) return false;
-  if (const auto cases = extremum_cases(goal)) {
-    return std::all_of(cases->begin(), cases->end(), [&](Expr one) {
+  if (const auto found = find_extremum(goal)) {
+    // With a factor of the right sign, any operand is a bound; else the extremum is one of them.
+    const std::span<const Expr> operands = found->extremum.operands();
+    const auto holds_with = [&](Expr operand) {
+      const Expr factor = Expr(found->coefficient) * found->others;
+      const Expr one = simplify(factor * operand + found->rest, ranges_);
       return holds_by_ranges(one) || prove(one, facts, depth + 1, budget);
-    });
+    };
+    const bool is_bounded = (found->extremum.kind() == ExprKind::min) == (found->coefficient < 0) &&
+                            holds_by_ranges(found->others);
+    if (!is_bounded) return std::all_of(operands.begin(), operands.end(), holds_with);
+    if (std::any_of(operands.begin(), operands.end(), holds_with)) return true;
   }
+  const std::vector<Expr> remainders = remainders_of(goal, facts);
+  const auto holds = [&](Expr e) { return holds_by_ranges(e); };
+  if (std::any_of(remainders.begin(), remainders.end(), holds)) return true;
+  return std::any_of(remainders.begin(), remainders.end(),
+                     [&](Expr e) { return prove(e, facts, depth + 1, budget); });
+}
+
+// What is left of the goal, or of a multiple of it, when a fact has cancelled one of its negative
+// terms: goals that imply this one, the most promising first.
+std::vector<Expr> Facts::remainders_of(Expr goal, const std::vector<Expr>& facts) const {
   std::vector<Expr> negative;
   for (Expr term : terms_of(goal))
     if (split_term(term).coefficient < 0) negative.push_back(term);
   std::stable_sort(negative.begin(), negative.end(),
                    [&](Expr a, Expr b) { return age(a) > age(b); });
+  std::vector<Expr> result;
   for (Expr term : negative) {
     const Product wanted = split_term(term);
     for (auto fact = facts.rbegin(); fact != facts.rend(); ++fact) {
@@ -206,13 +255,11 @@ bool Facts::prove(Expr goal, const std::vector<Expr>& facts, int depth, int& bud
         const int64_t scale = -offered.coefficient / common;
         const int64_t times = -wanted.coefficient / common;
         if (scale > kMaxCoefficient || times > kMaxCoefficient) continue;
-        const Expr remainder = simplify(Expr(scale) * goal - Expr(times) * factor * *fact, ranges_);
-        if (prove(remainder, facts, depth + 1, budget)) return true;
-        if (budget < 0) return false;
+        result.push_back(simplify(Expr(scale) * goal - Expr(times) * factor * *fact, ranges_));
       }
     }
   }
-  return false;
+  return result;
 }
 
 }  // namespace plait::kernel

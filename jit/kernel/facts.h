@@ -42,12 +42,16 @@ class Facts {
   void release(Mark mark);
 
  private:
+  std::vector<Expr> conditions() const;
+  bool is_refuted(Expr e) const;  // (search.cpp) a few points tell
   bool prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const;
+  std::vector<Expr> remainders_of(Expr goal, const std::vector<Expr>& facts) const;
   bool holds_by_ranges(Expr e) const;  // e >= 0, without the conditions
   size_t age(Expr monomial) const;
   std::vector<Expr> with_quotients(Expr goal) const;
   Expr without_nonnegative_quotients(Expr e) const;
   Expr without_unit_quotient(Expr e) const;
+  Expr without_remainders(Expr e) const;
 
   std::vector<Expr> facts_;
   std::vector<uint32_t> variables_;  // in order of definition

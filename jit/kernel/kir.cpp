@@ -69,6 +69,7 @@ OpClass class_of(Op op) {
       return OpClass::conversion;
     case Op::load:
     case Op::store:
+    case Op::prefetch:
     case Op::transpose:
       return OpClass::memory;
     case Op::loop:
@@ -170,6 +171,7 @@ std::string compute_error(Op op, DType t) {
     case Op::bitcast:
     case Op::load:
     case Op::store:
+    case Op::prefetch:
     case Op::transpose:
     case Op::loop:
     case Op::when:

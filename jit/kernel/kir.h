@@ -64,11 +64,12 @@ using Block = std::vector<Instruction>;
 // Which fields an op uses:
 //   constant   immediate                     index   expression
 //   load       buffer, expression            store   buffer, expression, operands[0]
+//   prefetch   buffer (a parameter), expression
 //   transpose  buffer: n*n elements, lanes n
 //   loop       variable, expression (extent), loop_kind, body
 //   when       operands[0] (bool), body      bind    variable, expression (its extent: the value is
-//                                                     proven or guarded to lie in [0, extent)),
-//                                                     operands[0]
+//                                                     proven or guarded to lie in [0, extent), 0
+//                                                     if that is empty), operands[0]
 //   report     operands: condition (bool), bad value (i64); site; expression (position, for the
 //   text)
 struct Instruction {

@@ -237,6 +237,11 @@ class Parser {
       i.variable = define_variable(name);
     } else if (word == "report") {
       report(c, i, body);
+    } else if (word == "prefetch") {
+      i.op = Op::prefetch;
+      i.buffer = buffer_id(c, c.name());
+      i.expression = address(c);
+      c.expect_end();
     } else if (word == "transpose") {
       i.op = Op::transpose;
       i.buffer = buffer_id(c, c.name());

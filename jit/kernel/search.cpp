@@ -24,13 +24,25 @@ std::vector<int64_t> symbol_samples(Expr symbol) {
   return result;
 }
 
+// What e divides by and is no number, inner divisors first.
+std::vector<Expr> divisors_of(Expr e) {
+  std::vector<Expr> result;
+  for (Expr operand : e.operands()) {
+    for (Expr divisor : divisors_of(operand)) result.push_back(divisor);
+  }
+  const bool divides = e.kind() == ExprKind::floor_div || e.kind() == ExprKind::mod;
+  if (divides && !e.operands()[1].constant()) result.push_back(e.operands()[1]);
+  return result;
+}
+
 class Search {
  public:
   Search(Expr goal, std::vector<Expr> facts, const std::vector<uint32_t>& variables,
-         const Ranges& ranges)
+         const Ranges& ranges, bool whole_domain)
       : goal_(goal), facts_(std::move(facts)) {
     std::set<uint32_t> needed;
     for (uint32_t v : variables_of(goal)) needed.insert(v);
+    if (whole_domain) needed.insert(variables.begin(), variables.end());
     for (bool grows = true; grows;) {
       const size_t before = needed.size();
       auto need_with = [&](Expr e) {
@@ -70,6 +82,21 @@ class Search {
     }
   }
 
+  // Whether one of a few points, ends of the domain most of them, shows that it does not hold.
+  bool refute() {
+    constexpr int kPoints = 24;
+    std::mt19937_64 random(1);
+    for (int point = 0; point < kPoints; ++point) {
+      for (Expr symbol : symbols_) {
+        const std::vector<int64_t> values = symbol_samples(symbol);
+        if (values.empty()) return false;
+        values_[symbol.name()] = values[random() % values.size()];
+      }
+      if (!try_random(random)) return true;
+    }
+    return false;
+  }
+
   // True: it holds at every point. False: `point` is one where it does not. Absent: it held at all
   // points that were tried.
   std::optional<bool> run(std::string& point) {
@@ -93,14 +120,24 @@ class Search {
   }
 
  private:
-  int64_t value_of(Expr e) const {
+  int64_t number(Expr e) const {
     return evaluate(e, [&](uint32_t id) { return assignment_.at(id); }, values_);
   }
 
-  bool holds_here() const {
-    const bool inside =
-        std::all_of(facts_.begin(), facts_.end(), [&](Expr fact) { return value_of(fact) >= 0; });
-    return !inside || value_of(goal_) >= 0;
+  // Absent where a divisor is 0: no point of the domain.
+  std::optional<int64_t> value_of(Expr e) {
+    const auto [divisors, is_new] = divisors_.try_emplace(e);
+    if (is_new) divisors->second = divisors_of(e);
+    for (Expr divisor : divisors->second) {
+      if (number(divisor) == 0) return std::nullopt;
+    }
+    return number(e);
+  }
+
+  bool holds_here() {
+    const bool inside = std::all_of(facts_.begin(), facts_.end(),
+                                    [&](Expr fact) { return value_of(fact).value_or(-1) >= 0; });
+    return !inside || value_of(goal_).value_or(0) >= 0;
   }
 
   bool walk(size_t next) {
@@ -110,7 +147,7 @@ class Search {
       return holds_here();
     }
     const auto& [variable, extent] = variables_[next];
-    const int64_t count = value_of(extent);
+    const int64_t count = value_of(extent).value_or(0);
     for (int64_t i = 0; i < count && budget_ > 0; ++i) {
       assignment_[variable] = i;
       if (!walk(next + 1)) return false;
@@ -120,7 +157,7 @@ class Search {
 
   bool try_random(std::mt19937_64& random) {
     for (const auto& [variable, extent] : variables_) {
-      const int64_t count = value_of(extent);
+      const int64_t count = value_of(extent).value_or(0);
       if (count <= 0) return true;
       const uint64_t kind = random() % 4;
       const auto any = static_cast<int64_t>(random() % static_cast<uint64_t>(count));
@@ -143,19 +180,34 @@ class Search {
   std::vector<Expr> symbols_;
   std::unordered_map<uint32_t, int64_t> assignment_;
   SymbolValues values_;
+  std::unordered_map<Expr, std::vector<Expr>> divisors_;  // by expression, when first evaluated
   int64_t budget_ = 0;
   bool sampled_ = false;
 };
 
 }  // namespace
 
-std::optional<bool> Facts::search_nonnegative(Expr e, std::string& point) const {
-  // The ranges of the variables are part of the walk.
-  std::vector<Expr> conditions;
+// What a point must satisfy; the ranges of the variables are part of the walk.
+std::vector<Expr> Facts::conditions() const {
+  std::vector<Expr> result;
   for (Expr fact : facts_) {
-    if (!variables_of(fact).empty() || !symbols_of(fact).empty()) conditions.push_back(fact);
+    // A negative number: under a condition that never holds there is no point.
+    const bool never = fact.constant().value_or(0) < 0;
+    if (never || !variables_of(fact).empty() || !symbols_of(fact).empty()) result.push_back(fact);
   }
-  return Search(e, std::move(conditions), variables_, ranges_).run(point);
+  return result;
+}
+
+std::optional<bool> Facts::search_nonnegative(Expr e, std::string& point) const {
+  return Search(e, conditions(), variables_, ranges_, /*whole_domain=*/false).run(point);
+}
+
+bool Facts::is_refuted(Expr e) const {
+  const std::vector<Expr> known = conditions();
+  if (contains_element(e) || std::any_of(known.begin(), known.end(), contains_element)) {
+    return false;
+  }
+  return Search(e, known, variables_, ranges_, /*whole_domain=*/true).refute();
 }
 
 }  // namespace plait::kernel

@@ -12,6 +12,7 @@
 //   %N = NAME[EXPR]                load
 //   NAME[EXPR] = OPERAND           store
 //   %N = index EXPR
+//   prefetch NAME[EXPR]
 //   transpose NAME
 //   (loop|unrolled|vector) VARIABLE < EXPR:
 //   when CONDITION:                CONDITION: `a < b`, `a <= b` between index expressions or a
@@ -217,6 +218,7 @@ class Printer {
     const std::string& buffer = kernel_.buffers[i.buffer].name;
     if (i.op == Op::load) line("{} = {}[{}]", define(i), buffer, text(i.expression));
     if (i.op == Op::store) line("{}[{}] = {}", buffer, text(i.expression), operand(i.operands[0]));
+    if (i.op == Op::prefetch) line("prefetch {}[{}]", buffer, text(i.expression));
     if (i.op == Op::transpose) line("transpose {}", buffer);
   }
 

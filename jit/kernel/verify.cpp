@@ -301,6 +301,11 @@ class Verifier {
       return;
     }
     verify_expression(i.expression);
+    if (i.op == Op::prefetch) {
+      check(b.scope == BufferScope::parameter && !vector_variable_,
+            "prefetch takes a parameter, outside vector loops");
+      return;
+    }
     const bool is_store = i.op == Op::store;
     const ValueId value = is_store ? i.operands[0] : i.result;
     check(kernel_.type(value) == b.dtype, "the buffer holds {}", dtype_name(b.dtype));

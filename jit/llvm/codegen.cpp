@@ -16,22 +16,28 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include "core/error.h"
+#include "jit/llvm/emit.h"
 
 namespace plait::native {
 
 namespace {
+
+void set_option(const char* name, bool value) {
+  auto& options = llvm::cl::getRegisteredOptions();
+  const auto option = options.find(name);
+  PLAIT_INTERNAL_CHECK(option != options.end(), "LLVM has no option {}", name);
+  static_cast<llvm::cl::opt<bool>*>(option->second)->setValue(value);
+}
 
 const llvm::Target& native_target() {
   static const llvm::Target* target = [] {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
     // Addresses are already reduced by the emitter: the pass would cost 30 % of the compile time.
-    auto& options = llvm::cl::getRegisteredOptions();
-    auto lsr = options.find("disable-lsr");
-    PLAIT_INTERNAL_CHECK(lsr != options.end(), "LLVM has no option disable-lsr");
-    static_cast<llvm::cl::opt<bool>*>(lsr->second)->setValue(true);
+    set_option("disable-lsr", true);
     std::string error;
     const llvm::Target* found =
         llvm::TargetRegistry::lookupTarget(llvm::sys::getProcessTriple(), error);
@@ -69,7 +75,15 @@ std::string run_codegen(llvm::Module& module, const Isa& isa, llvm::CodeGenFileT
   llvm::SmallString<0> bytes;
   llvm::raw_svector_ostream out(bytes);
   llvm::legacy::PassManager passes;
-  bool failed = machine.addPassesToEmitFile(passes, out, nullptr, type, /*DisableVerify=*/true);
+  bool failed = false;
+  {
+    // Options are the process's; they are read while the passes are chosen.
+    static std::mutex mutex;
+    std::lock_guard lock(mutex);
+    // It hoists an epilogue's constants over a product's inner loop, whose accumulators then spill.
+    set_option("disable-machine-licm", module.getModuleFlag(kRegisterTile) != nullptr);
+    failed = machine.addPassesToEmitFile(passes, out, nullptr, type, /*DisableVerify=*/true);
+  }
   PLAIT_INTERNAL_CHECK(!failed, "LLVM cannot write this kind of file");
   passes.run(module);
   return std::string(bytes.str());

@@ -4,6 +4,8 @@
 #include <llvm/IR/Function.h>
 #include <llvm/IR/Intrinsics.h>
 
+#include <algorithm>
+
 #include "jit/llvm/emitter.h"
 
 namespace plait::native {
@@ -17,6 +19,13 @@ std::unique_ptr<llvm::Module> emit_module(const Kernel& kernel, llvm::LLVMContex
   auto module = std::make_unique<llvm::Module>(kernel.name, context);
   for (size_t phase = 0; phase < kernel.phases.size(); ++phase)
     Emitter(kernel, *module, isa).emit_phase(phase);
+  const bool tile =
+      std::any_of(kernel.buffers.begin(), kernel.buffers.end(), [](const Buffer& buffer) {
+        constexpr int64_t kFew = 8;
+        return buffer.scope == BufferScope::registers &&
+               buffer.size.constant().value_or(0) >= kFew * int64_t{buffer.lanes};
+      });
+  if (tile) module->addModuleFlag(llvm::Module::Warning, kRegisterTile, 1);
   return module;
 }
 
@@ -262,6 +271,9 @@ void Emitter::emit_instruction(const Instruction& in) {
     }
     case Op::store:
       store(in.buffer, resolve(in.expression), for_chunks([&] { return operand(0); }));
+      return;
+    case Op::prefetch:
+      prefetch(in.buffer, resolve(in.expression));
       return;
     case Op::transpose:
       transpose(in.buffer);

@@ -15,11 +15,15 @@ class Module;
 namespace plait::native {
 
 // Part of every cache key: raise it when the same kernel may give other code.
-inline constexpr int kEmitterVersion = 1;
+inline constexpr int kEmitterVersion = 2;
 
 // Name of the function of a phase:
 //   void f(void** buffers, int64_t* sizes, int64_t begin, int64_t end, void* local, ErrorRecord*)
 std::string phase_symbol(const std::string& kernel_name, size_t phase);
+
+// The module flag that tells code generation that values which stay the same in a loop are better
+// made again in it: they must not take registers from a tile.
+inline constexpr const char* kRegisterTile = "plait.register_tile";
 
 // One function a phase, for the instruction set.
 std::unique_ptr<llvm::Module> emit_module(const kernel::Kernel& kernel, llvm::LLVMContext& context,

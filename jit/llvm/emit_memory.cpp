@@ -28,6 +28,18 @@ llvm::Value* Emitter::pointer(BufferId buffer, Expr offset) {
                                        displacement);
 }
 
+// Only the constant part may leave the buffer.
+void Emitter::prefetch(BufferId buffer, Expr offset) {
+  int64_t displacement = 0;
+  for (Expr term : terms_of(offset)) displacement += term.constant().value_or(0);
+  llvm::Value* line =
+      b_.CreateConstGEP1_64(memory_type(kernel_.buffers[buffer].dtype),
+                            pointer_to_terms(buffer, offset - displacement), displacement);
+  constexpr int kRead = 0, kKeep = 3, kData = 1;
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()},
+                     {line, b_.getInt32(kRead), b_.getInt32(kKeep), b_.getInt32(kData)});
+}
+
 llvm::Value* Emitter::pointer_to_terms(BufferId buffer, Expr offset) {
   size_t depth = depth_of(offset);
   PointerKey key{buffer, offset};

@@ -198,6 +198,7 @@ class Emitter {
   int64_t register_offset(Expr offset) const;
   llvm::Value* register_slice(BufferId buffer, int64_t first, int64_t count);
   void set_register_slice(BufferId buffer, int64_t first, llvm::Value* value);
+  void prefetch(BufferId buffer, Expr offset);
   void transpose(BufferId buffer);
   llvm::Value* concatenate(std::vector<llvm::Value*> parts);
   Rows stored_registers(const Block& body) const;

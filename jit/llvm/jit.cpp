@@ -187,6 +187,10 @@ class NativeBackend final : public Backend {
 }  // namespace
 }  // namespace native
 
+std::unique_ptr<Backend> make_llvm_backend(const Options& options) {
+  return make_llvm_backend("", native::cache_folder(options.cache_dir));
+}
+
 std::unique_ptr<Backend> make_llvm_backend(const std::string& cpu,
                                            const std::filesystem::path& cache_folder) {
   return std::make_unique<native::NativeBackend>(cpu, cache_folder);

@@ -18,13 +18,13 @@ class AddressCollector {
     for (uint32_t axis = 0; axis < nest.extents.size(); ++axis) {
       ranges_.set(axis, nest.extents[axis]);
     }
-    for (const fusion::Member& member : nest.members) members_.push_back(member.value);
+    for (const fusion::Member& member : nest.members) members_[member.value] = member.tuple;
     for (const fusion::Member& member : nest.members) {
       const Node& node = graph.node(member.value);
       std::vector<Expr> reduced;
       for (uint32_t axis : member.reduced) reduced.push_back(Expr::variable(axis));
       read_operands(node, member.tuple, reduced);
-      if (plan.in_memory[member.value]) add(linear_index(node.type.shape, member.tuple));
+      if (plan.in_memory[member.value]) add_element(member.value, member.tuple);
     }
     while (!open_.empty()) {
       const auto [v, tuple] = std::move(open_.back());
@@ -33,18 +33,24 @@ class AddressCollector {
     }
   }
 
-  std::vector<Expr> take() { return std::move(addresses_); }
+  std::vector<Address> take() { return std::move(addresses_); }
 
  private:
-  void add(Expr address) {
-    address = replace_elements(address, [&](uint32_t tensor, std::span<const Expr> indices) {
-      add(linear_index(graph_.type(tensor).shape, indices));
+  void add(Expr index, Expr size) {
+    index = replace_elements(index, [&](uint32_t tensor, std::span<const Expr> indices) {
+      add_element(tensor, {indices.begin(), indices.end()});
       return Expr();
     });
-    address = simplify(address, ranges_);
-    if (std::find(addresses_.begin(), addresses_.end(), address) == addresses_.end()) {
-      addresses_.push_back(address);
-    }
+    index = simplify(index, ranges_);
+    const bool known = std::any_of(addresses_.begin(), addresses_.end(), [&](const Address& other) {
+      return other.index == index && other.size == size;
+    });
+    if (!known) addresses_.push_back({index, size});
+  }
+
+  void add_element(Value v, const Tuple& tuple) {
+    const Shape& shape = graph_.type(v).shape;
+    add(linear_index(shape, tuple), element_count(shape));
   }
 
   void read_operands(const Node& node, const Tuple& tuple, const std::vector<Expr>& reduced) {
@@ -54,9 +60,10 @@ class AddressCollector {
       Tuple at = fusion::operand_tuple(graph_, node, tuple, i, reduced);
       for (Expr& e : at) {
         // Guards compare these; elements inside are addresses of their own.
-        if (reindex) add(e);
+        if (reindex) add(e, 0);
         e = simplify(e, ranges_);
       }
+      if (node.op == MetaOp::concat) add(at[node.attributes.axes[0]], 0);
       open_.emplace_back(node.operands[i], std::move(at));
     }
   }
@@ -66,12 +73,16 @@ class AddressCollector {
     std::vector<Tuple>& seen = seen_[v];
     if (std::find(seen.begin(), seen.end(), tuple) != seen.end()) return;
     seen.push_back(tuple);
-    // Members are walked on their own; a member at another tuple costs only its leaves.
+    // Members are walked on their own; at another tuple they are computed again from their leaves.
     const Node& node = graph_.node(v);
-    const bool member = std::find(members_.begin(), members_.end(), v) != members_.end();
-    if (plan_.in_memory[v] && !member) return add(linear_index(node.type.shape, tuple));
-    if (node.op == MetaOp::iota) return add(tuple[node.attributes.axes[0]]);
-    if (node.op == MetaOp::random) return add(linear_index(node.type.shape, tuple));
+    const auto own = members_.find(v);
+    const bool member = own != members_.end() && own->second == tuple;
+    if (plan_.in_memory[v] && own == members_.end()) return add_element(v, tuple);
+    if (node.op == MetaOp::iota) return add(tuple[node.attributes.axes[0]], 0);
+    if (node.op == MetaOp::random) {
+      for (const int64_t word : {0, 1}) open_.emplace_back(node.operands[0], Tuple{word});
+      return add(linear_index(node.type.shape, tuple), 0);
+    }
     if (member || node.op == MetaOp::reduce || node.op == MetaOp::scatter ||
         node.op == MetaOp::scan || node.op == MetaOp::sort) {
       return;
@@ -82,10 +93,10 @@ class AddressCollector {
   const Graph& graph_;
   const fusion::FusionPlan& plan_;
   Ranges ranges_;
-  std::vector<Value> members_;
+  std::unordered_map<Value, Tuple> members_;
   std::vector<std::pair<Value, Tuple>> open_;
   std::unordered_map<Value, std::vector<Tuple>> seen_;
-  std::vector<Expr> addresses_;
+  std::vector<Address> addresses_;
 };
 
 bool divides(Expr e) {
@@ -96,8 +107,8 @@ bool divides(Expr e) {
 
 }  // namespace
 
-std::vector<Expr> addresses_of(const Graph& graph, const fusion::FusionPlan& plan,
-                               const fusion::Nest& nest) {
+std::vector<Address> addresses_of(const Graph& graph, const fusion::FusionPlan& plan,
+                                  const fusion::Nest& nest) {
   return AddressCollector(graph, plan, nest).take();
 }
 
@@ -114,7 +125,7 @@ void expand_axis(const LoopAxis& loop_axis, Expr index, const std::vector<Expr>&
 
 std::vector<LoopAxis> merge_axes(const Graph& graph, const fusion::FusionPlan& plan,
                                  const fusion::Nest& nest) {
-  const std::vector<Expr> addresses = addresses_of(graph, plan, nest);
+  const std::vector<Address> addresses = addresses_of(graph, plan, nest);
   auto keeps_addresses = [&](const LoopAxis& merged) {
     // A fresh variable for the merged axis; the others stand for themselves.
     const auto fresh = static_cast<uint32_t>(nest.extents.size());
@@ -128,8 +139,9 @@ std::vector<LoopAxis> merge_axes(const Graph& graph, const fusion::FusionPlan& p
     expand_axis(merged, Expr::variable(fresh), nest.extents, axes);
     Substitution substitution;
     for (uint32_t axis = 0; axis < fresh; ++axis) substitution.emplace(axis, axes[axis]);
-    return std::all_of(addresses.begin(), addresses.end(), [&](Expr address) {
-      return divides(address) || !divides(simplify(substitute(address, substitution), ranges));
+    return std::all_of(addresses.begin(), addresses.end(), [&](const Address& address) {
+      return divides(address.index) ||
+             !divides(simplify(substitute(address.index, substitution), ranges));
     });
   };
 

@@ -14,10 +14,18 @@ struct LoopAxis {
   bool inner;
 };
 
-// What the nest's values read and write: addresses over group axes (elements of index tensors count
-// as constants), and the index values that iota needs.
-std::vector<Expr> addresses_of(const Graph& graph, const fusion::FusionPlan& plan,
-                               const fusion::Nest& nest);
+// An element of memory over group axes (elements of index tensors count as constants), or an index
+// that a guard or iota needs.
+struct Address {
+  Expr index;
+  // Elements of the value in memory; 0 for other indices. A fixed element exists for every flat
+  // size only where its tensor keeps a size of its own.
+  Expr size;
+};
+
+// What the nest's values read and write.
+std::vector<Address> addresses_of(const Graph& graph, const fusion::FusionPlan& plan,
+                                  const fusion::Nest& nest);
 
 // Inner axes merge as the bit contract says (all neighbours); outer ones where every address stays
 // free of division.

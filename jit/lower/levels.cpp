@@ -123,6 +123,7 @@ void Levels::add_target(const fusion::Member& member, bool operand) {
 // below.
 void Levels::choose_row_buffers() {
   targets_.resize(count_);
+  looked_at_.resize(count_);
   for (int level = count_; level-- > 1;) {
     for (size_t i = 0; i < targets_[level].size(); ++i) {
       const Instance target = targets_[level][i];
@@ -134,7 +135,11 @@ void Levels::choose_row_buffers() {
 void Levels::keep_for(int level, Value v, const Tuple& tuple) {
   const Info& here = info(v, tuple);
   if (!here.inner || is_loaded(v)) return;
-  if (here.level < level && here.cost > kMostRepeated) {
+  // A shared operand is looked at once.
+  if (!looked_at_[level].emplace(v, tuple).second) return;
+  // What a gather reads lies anywhere in the row.
+  const bool gathered = std::any_of(tuple.begin(), tuple.end(), contains_element);
+  if (here.level < level && here.cost > kMostRepeated && !gathered) {
     const bool kept = std::any_of(
         row_buffers_.begin(), row_buffers_.end(),
         [&](const RowBuffer& buffer) { return buffer.value == v && buffer.tuple == tuple; });

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "core/index/simplify.h"
@@ -64,6 +65,7 @@ class Levels {
   std::map<Value, int> operand_levels_;
   std::vector<std::vector<Instance>> targets_;  // by level
   std::vector<RowBuffer> row_buffers_;
+  std::vector<std::set<Instance, KeyLess>> looked_at_;  // by level, when buffers are chosen
   int count_ = 1;
 };
 

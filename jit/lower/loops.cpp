@@ -16,9 +16,11 @@
 namespace plait::lower {
 
 void vector_strip(Values& values, Expr extent,
-                  const std::function<void(Expr index, Expr lane)>& body) {
+                  const std::function<void(Expr index, Expr lane)>& body,
+                  const std::function<void(Expr first)>& each_whole) {
   const Expr full = values.simplified(floor_div(extent, kLanes));
   values.loop(LoopKind::serial, full, [&](Expr s) {
+    if (each_whole) each_whole(s * kLanes);
     values.loop(LoopKind::vector, kLanes, [&](Expr lane) { body(s * kLanes + lane, lane); });
   });
   if (is_multiple_of(extent, kLanes)) return;
@@ -39,6 +41,7 @@ using fusion::Member;
 
 // Elements of a row that one iteration of an elementwise phase computes.
 constexpr int64_t kBlock = 2048;
+constexpr int64_t kCacheLine = 64;
 // Below this many parallel iterations a long reduction is split over its chunks.
 constexpr double kFewRows = 64;
 
@@ -108,9 +111,10 @@ class LoopsLowering {
     for (uint32_t k = 0; k < group.size(); ++k) substitution.emplace(k, group[k]);
     Ranges ranges;
     ranges.set(0, axis.extent);
-    for (Expr address : addresses_of(graph_, context_.plan, nest_)) {
-      const Expr e = simplify(substitute(address, substitution), ranges);
-      if (!(e == Expr::variable(0)) && !variables_of(e).empty()) return;
+    for (const Address& address : addresses_of(graph_, context_.plan, nest_)) {
+      const Expr e = simplify(substitute(address.index, substitution), ranges);
+      if (e == Expr::variable(0)) continue;
+      if (!variables_of(e).empty() || address.size == axis.extent) return;
     }
     const Expr size = Expr::symbol("_n", 0, int64_t{1} << 40);
     context_.result.kernel.symbols.push_back("_n");
@@ -217,6 +221,7 @@ class LoopsLowering {
   void set_row_and_lanes(Expr p) {
     const Expr blocks = lane_blocks(lane_block());
     set_outer(floor_div(p, blocks));
+    row_variable_ = p;
     lane_base_ = values_.simplified(mod(p, blocks) * lane_block());
   }
 
@@ -304,6 +309,7 @@ class LoopsLowering {
         const Expr rows_here = values_.simplified(min(Expr(row_order.block), length - start));
         values_.loop(LoopKind::serial, rows_here, [&](Expr r) {
           set_outer(first + start + r);
+          row_variable_ = r;
           row_body([this](int level) { reduce_level(level, std::nullopt); });
           store_row_values();
         });
@@ -388,6 +394,37 @@ class LoopsLowering {
     return values_.compute_at(graph_.node(member.value).operands[0], operand_at_axes(member));
   }
 
+  // Where the first level reads the next row, for later levels to fetch while they compute: a row
+  // is short, and the hardware does not look past its end.
+  void note_row_reads(size_t reads_before, Expr inner_index) {
+    if (levels_.count() == 1 || lane_axis_ || row_variable_.kind() != ExprKind::variable) return;
+    for (size_t i = reads_before; i < values_.memory_reads().size(); ++i) {
+      const Values::MemoryRead read = values_.memory_reads()[i];
+      const Expr row = values_.simplified(read.index - inner_index);
+      const std::vector<uint32_t> used = variables_of(row);
+      if (used != std::vector<uint32_t>{row_variable_.id()}) continue;
+      const Expr next = substitute(row, {{row_variable_.id(), row_variable_ + 1}});
+      const auto same = [&](const Values::MemoryRead& known) {
+        return known.buffer == read.buffer && known.index == next;
+      };
+      if (std::none_of(next_row_.begin(), next_row_.end(), same)) {
+        next_row_.push_back({read.buffer, next});
+      }
+    }
+  }
+
+  // The next row's part that belongs to a strip of this one.
+  void prefetch_next_row(int level, Expr first) {
+    if (level != 1) return;
+    for (const Values::MemoryRead& read : next_row_) {
+      const auto size =
+          static_cast<int64_t>(dtype_size(context_.result.kernel.buffers[read.buffer].dtype));
+      for (int64_t line = 0; line < kLanes * size; line += kCacheLine) {
+        builder_.prefetch(read.buffer, values_.simplified(read.index + first + line / size));
+      }
+    }
+  }
+
   // Loops over all inner axes and, where lanes are rows, over these.
   void plain_level(int level) {
     if (lane_axis_) {
@@ -399,10 +436,13 @@ class LoopsLowering {
     }
     if (inner_.empty()) return point(level, Expr(), Expr());  // a single element
     serial_inner(1, Expr(), [&](Expr prefix) {
-      vector_strip(values_, inner_.back().extent, [&](Expr index, Expr lane) {
-        set_axis(inner_.back(), index);
-        point(level, prefix * inner_.back().extent + index, lane);
-      });
+      vector_strip(
+          values_, inner_.back().extent,
+          [&](Expr index, Expr lane) {
+            set_axis(inner_.back(), index);
+            point(level, prefix * inner_.back().extent + index, lane);
+          },
+          [&](Expr first) { prefetch_next_row(level, prefix * inner_.back().extent + first); });
     });
   }
 
@@ -537,17 +577,23 @@ class LoopsLowering {
     auto step = [&](Expr index, Expr lane) {
       set_axis(inner_.back(), index);
       const Expr inner_index = prefix * inner_.back().extent + index;
+      const size_t reads_before = values_.memory_reads().size();
       point(level, inner_index, lane_axis_ ? lane : Expr());
       for_level(level, [&](Reduction& r) {
         accumulate(r, r.acc, lane,
                    r.reducer.element(operand_value(*r.member), values_.simplified(index)));
       });
+      if (level == 0) note_row_reads(reads_before, inner_index);
     };
     if (lane_axis_) {
       values_.loop(LoopKind::serial, length,
                    [&](Expr s) { for_lanes([&](Expr lane) { step(start + s, lane); }); });
     } else {
-      vector_strip(values_, length, [&](Expr index, Expr lane) { step(start + index, lane); });
+      vector_strip(
+          values_, length, [&](Expr index, Expr lane) { step(start + index, lane); },
+          [&](Expr first) {
+            prefetch_next_row(level, prefix * inner_.back().extent + start + first);
+          });
     }
   }
 
@@ -639,9 +685,11 @@ class LoopsLowering {
   bool lane_is_inner_ = false;
   std::optional<Expr> flat_chunk_;
   Expr lane_base_;
-  std::vector<Expr> axes_;             // what each group axis is at the insertion point
-  std::vector<Reduction> reductions_;  // per row
-  AcrossRows across_;                  // over the rows
+  Expr row_variable_;                         // moves on from row to row
+  std::vector<Values::MemoryRead> next_row_;  // where the next row starts
+  std::vector<Expr> axes_;                    // what each group axis is at the insertion point
+  std::vector<Reduction> reductions_;         // per row
+  AcrossRows across_;                         // over the rows
   std::vector<const Member*> full_stores_, row_stores_;
 };
 

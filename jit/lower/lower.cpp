@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "jit/kernel/types.h"
 #include "jit/lower/nests.h"
 
 namespace plait::lower {
@@ -30,8 +31,7 @@ void for_each_expression(kernel::Kernel& kernel, F&& f) {
 
 void renumber_buffers(kernel::Block& block, const std::vector<kernel::BufferId>& to) {
   for (kernel::Instruction& instruction : block) {
-    if (instruction.op == kernel::Op::load || instruction.op == kernel::Op::store ||
-        instruction.op == kernel::Op::transpose) {
+    if (kernel::class_of(instruction.op) == kernel::OpClass::memory) {
       instruction.buffer = to[instruction.buffer];
     }
     renumber_buffers(instruction.body, to);

@@ -28,6 +28,7 @@ inline constexpr int64_t kLanes = 32;
 // Loops over [0, extent) in vectors of kLanes, the last one shorter, or masked where the extent is
 // not a number; `body` gets the index.
 void vector_strip(Values& values, Expr extent,
-                  const std::function<void(Expr index, Expr lane)>& body);
+                  const std::function<void(Expr index, Expr lane)>& body,
+                  const std::function<void(Expr first)>& each_whole = {});
 
 }  // namespace plait::lower

@@ -10,9 +10,9 @@ namespace {
 
 // Costs are in fused multiply-adds of a vector; a core does two a cycle.
 constexpr double kStreamVector = 4;        // read from beyond L2, with compute beside it
-constexpr double kPackVector = 12;         // read from beyond L2, and stored to L2
-constexpr double kPackNearVector = 6;      // read from L2, and stored to L2
-constexpr double kSharePackedVector = 16;  // read from and stored to beyond L2
+constexpr double kPackVector = 16;         // read from beyond L2, and stored to L2
+constexpr double kPackNearVector = 8;      // read from L2, and stored to L2
+constexpr double kSharePackedVector = 40;  // read from and stored to beyond L2
 constexpr double kSpillVector = 4;         // to L2 and back
 constexpr double kTaskStart = 1000;        // about 200 ns
 constexpr double kBarrier = 16000;

@@ -204,7 +204,9 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
   }
   const Node& node = graph_.node(v);
   if (plan_.in_memory[v] && !computed_here_.contains(v)) {
-    return load(buffer_of(v, false), simplified(linear_index(node.type.shape, tuple)));
+    memory_reads_.push_back(
+        {buffer_of(v, false), simplified(linear_index(node.type.shape, tuple))});
+    return load(memory_reads_.back().buffer, memory_reads_.back().index);
   }
   switch (node.op) {
     case MetaOp::constant:
@@ -248,7 +250,10 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
     case MetaOp::assign:
       break;
   }
-  PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at this tuple", v, name_of(node.op));
+  std::vector<std::string> texts;
+  for (Expr e : tuple) texts.push_back(to_string(e));
+  PLAIT_UNREACHABLE("%{} ({}) is neither in memory nor defined at [{}]", v, name_of(node.op),
+                    fmt::join(texts, ", "));
 }
 
 // What `v` was defined as at a tuple that equals this one here, though it is written otherwise:

@@ -62,6 +62,13 @@ class Values {
   // An integer that is known to lie in [0, extent) becomes an index, in the current block.
   Expr bind(ValueId value, Expr extent);
 
+  // Reads of values in memory, in the order in which they were placed.
+  struct MemoryRead {
+    BufferId buffer;
+    Expr index;
+  };
+  const std::vector<MemoryRead>& memory_reads() const { return memory_reads_; }
+
   BufferId buffer_of(Value v, bool write);  // the kernel parameter for a value's memory
   BufferId workspace(DType dtype, Expr size);
   BufferId local(DType dtype, Expr size);
@@ -135,6 +142,7 @@ class Values {
   int64_t vector_extent_ = 0;  // 0: no vector loop is open
   std::unordered_set<Value> computed_here_;
   std::unordered_map<Key, std::pair<BufferId, Expr>, KeyHash> in_buffer_;
+  std::vector<MemoryRead> memory_reads_;
   std::unordered_map<Value, BufferId> buffers_;
   std::optional<std::pair<Expr, Expr>> flat_size_;
 };

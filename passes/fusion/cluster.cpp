@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "passes/fusion/axis_roles.h"
 #include "passes/fusion/solve.h"
 
 namespace plait::fusion {
@@ -436,81 +437,6 @@ Nest Cluster::nest() const {
   for (Value v : sorted) nest.members.push_back({v, entries_.at(v).tuple, entries_.at(v).reduced});
   if (kind_ == NestKind::contraction) nest.contraction = roles_.contractions[order_.front()];
   return nest;
-}
-
-namespace {
-
-std::vector<uint32_t> axes_in(const Member& member) {
-  std::set<uint32_t> axes;
-  for (Expr e : member.tuple) {
-    for (uint32_t id : variables_of(e)) axes.insert(id);
-  }
-  return {axes.begin(), axes.end()};
-}
-
-std::vector<uint32_t> complement(const std::vector<uint32_t>& axes, size_t count) {
-  std::vector<uint32_t> rest;
-  for (uint32_t axis = 0; axis < count; ++axis) {
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) rest.push_back(axis);
-  }
-  return rest;
-}
-
-}  // namespace
-
-std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
-                                     const std::vector<Member>& members, size_t axes) {
-  std::unordered_map<Value, size_t> position;
-  for (size_t i = 0; i < members.size(); ++i) position.emplace(members[i].value, i);
-  // Whether another member reads a reduction, so that it must be complete inside the nest.
-  std::vector<bool> read_inside(members.size(), false);
-  for (const Member& member : members) {
-    for (Value operand : roles.real_operands[member.value]) {
-      const auto it = position.find(operand);
-      if (it != position.end()) read_inside[it->second] = true;
-    }
-  }
-  std::vector<std::vector<uint32_t>> used;
-  for (const Member& member : members) used.push_back(axes_in(member));
-
-  // Members below full rank propose the outer axes: first those that something reads inside.
-  std::vector<std::vector<uint32_t>> proposals;
-  for (const bool read : {true, false}) {
-    for (size_t i = 0; i < members.size(); ++i) {
-      const bool below = used[i].size() < axes || !members[i].reduced.empty();
-      const bool known = std::find(proposals.begin(), proposals.end(), used[i]) != proposals.end();
-      if (below && read_inside[i] == read && !known) proposals.push_back(used[i]);
-    }
-  }
-  if (proposals.empty()) proposals.push_back(complement({}, axes));
-  // Every member must be full, per row, or a reduction along or across the rows.
-  auto accepts = [&](const AxisRoles& roles_of_axes) {
-    for (size_t i = 0; i < members.size(); ++i) {
-      std::vector<uint32_t> reduced = members[i].reduced;
-      std::sort(reduced.begin(), reduced.end());
-      if (graph.node(members[i].value).op == MetaOp::reduce) {
-        const bool per_row = reduced == roles_of_axes.inner && used[i] == roles_of_axes.outer;
-        // Over the rows themselves: accumulates across them, so only a later nest can read it, and
-        // the operand must run over the contiguous inner axes.
-        const ReduceOp op = graph.node(members[i].value).reduce();
-        const bool indexed = op == ReduceOp::argmax || op == ReduceOp::argmin;
-        const bool across = !indexed && !read_inside[i] && reduced == roles_of_axes.outer &&
-                            used[i] == roles_of_axes.inner && !roles_of_axes.inner.empty() &&
-                            roles_of_axes.inner.back() + 1 == axes;
-        // Something per row read back over the row needs rows to run in parallel.
-        const bool alone = read_inside[i] && roles_of_axes.outer.empty();
-        if (!(per_row && (!alone || roles_of_axes.inner.empty())) && !across) return false;
-      } else if (used[i].size() != axes && used[i] != roles_of_axes.outer) {
-        return false;
-      }
-    }
-    return true;
-  };
-  for (const std::vector<uint32_t>& outer : proposals) {
-    const AxisRoles result{outer, complement(outer, axes)};
-    if (accepts(result)) return result;
-  }
-  return std::nullopt;
 }
 
 }  // namespace plait::fusion

@@ -71,12 +71,4 @@ class Cluster {
   std::vector<bool> above_, below_;  // outside values that a member needs, that need a member
 };
 
-// The axes that a nest's row-level members have (outer) and the others (inner); empty optional if
-// the members do not agree on such a division, or a reduction is read where it is incomplete.
-struct AxisRoles {
-  std::vector<uint32_t> outer, inner;
-};
-std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
-                                     const std::vector<Member>& members, size_t axes);
-
 }  // namespace plait::fusion

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "passes/fusion/axis_roles.h"
 #include "passes/fusion/cluster.h"
 #include "passes/fusion/roles.h"
 
@@ -15,6 +16,8 @@ namespace {
 // for its own. Elementwise nests over more than a few scalars do not: equal ones share a launch.
 constexpr double kSmallReduction = 1 << 15;
 constexpr double kSmallElementwise = 16;
+// More than so many nests make a kernel that is slow to compile and that no other group shares.
+constexpr size_t kMostNests = 16;
 
 class Planner {
  public:
@@ -149,23 +152,32 @@ class Planner {
         waits[home] = true;
         continue;
       }
+      std::vector<int> waiting;
       int group = -1;
-      for (int earlier : before[home]) group = std::max(group, group_of[earlier]);
-      const bool joins =
-          small && group >= 0 && plan_.groups[group].nests.front().kind != NestKind::sort;
-      if (!joins) {
-        group = static_cast<int>(plan_.groups.size());
-        plan_.groups.emplace_back();
-      }
-      auto append = [&](int nest) {
-        group_of[nest] = group;
-        plan_.groups[group].nests.push_back(nests_[nest]);
-      };
       for (int earlier : before[home]) {
-        if (waits[earlier]) append(earlier);
+        if (waits[earlier]) waiting.push_back(earlier);
         waits[earlier] = false;
+        group = std::max(group, group_of[earlier]);
       }
-      append(home);
+      auto append = [&](int nest, int to) {
+        group_of[nest] = to;
+        plan_.groups[to].nests.push_back(nests_[nest]);
+      };
+      auto new_group = [&] {
+        plan_.groups.emplace_back();
+        return static_cast<int>(plan_.groups.size()) - 1;
+      };
+      const bool together = waiting.size() < kMostNests;
+      if (!together) {
+        for (int earlier : waiting) append(earlier, new_group());
+        waiting.clear();
+      }
+      const bool joins = small && together && group >= 0 &&
+                         plan_.groups[group].nests.front().kind != NestKind::sort &&
+                         plan_.groups[group].nests.size() + waiting.size() < kMostNests;
+      if (!joins) group = new_group();
+      for (int earlier : waiting) append(earlier, group);
+      append(home, group);
     }
     const size_t nonempty = static_cast<size_t>(std::count_if(
         nests_.begin(), nests_.end(), [](const Nest& nest) { return !nest.members.empty(); }));

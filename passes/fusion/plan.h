@@ -19,6 +19,8 @@ struct Member {
   Value value;
   std::vector<Expr> tuple;        // of the value's own axes
   std::vector<uint32_t> reduced;  // reduce: the group axis of each reduced axis
+
+  friend bool operator==(const Member&, const Member&) = default;
 };
 
 enum class NestKind : uint8_t {
@@ -38,6 +40,8 @@ struct Contraction {
   std::vector<uint32_t> batch, m, n;  // group axes
   std::vector<uint32_t> k;            // variables, in row-major order of the reduced axes
   std::vector<Expr> k_extents;
+
+  friend bool operator==(const Contraction&, const Contraction&) = default;
 };
 
 struct Nest {
@@ -47,10 +51,14 @@ struct Nest {
   std::vector<Value> stores;    // the members written to memory
   std::vector<uint32_t> inner;  // loops: axes reduced by reductions that are complete per row
   std::optional<Contraction> contraction;
+
+  friend bool operator==(const Nest&, const Nest&) = default;
 };
 
 struct Group {
   std::vector<Nest> nests;
+
+  friend bool operator==(const Group&, const Group&) = default;
 };
 
 struct FusionPlan {

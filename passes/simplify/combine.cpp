@@ -167,10 +167,13 @@ Simplifier::Rule Simplifier::sort_rule(Value x, const Attributes& a, const Type&
 
 Simplifier::Rule Simplifier::concat_rule(const std::vector<Value>& parts, const Attributes& a,
                                          const Type& type) {
+  // An element asks each part whether it lies there: many parts are joined as a tree.
+  constexpr size_t kMostParts = 16;
   const int64_t axis = a.axes[0];
-  std::vector<Value> flat;
+  std::vector<Value> some, flat;
   for (Value part : parts) {
     if (type_of(part).shape[axis].is_constant(0)) continue;
+    some.push_back(part);
     const bool nested = is(part, MetaOp::concat) && node(part).attributes.axes[0] == axis;
     if (nested) {
       const std::vector<Value>& inner = node(part).operands;
@@ -179,7 +182,18 @@ Simplifier::Rule Simplifier::concat_rule(const std::vector<Value>& parts, const 
       flat.push_back(part);
     }
   }
-  if (flat.empty()) return parts[0];
+  if (some.empty()) return parts[0];
+  if (flat.size() > kMostParts) flat = std::move(some);
+  while (flat.size() > kMostParts) {
+    std::vector<Value> joined;
+    for (size_t first = 0; first < flat.size(); first += kMostParts) {
+      const auto begin = flat.begin() + static_cast<std::ptrdiff_t>(first);
+      const size_t count = std::min(kMostParts, flat.size() - first);
+      std::vector<Value> group(begin, begin + static_cast<std::ptrdiff_t>(count));
+      joined.push_back(count == 1 ? group[0] : meta::concat(g, std::move(group), axis));
+    }
+    flat = std::move(joined);
+  }
   if (flat.size() == 1) return flat[0];
   if (flat != parts) return make(MetaOp::concat, std::move(flat), a, type);
   const std::optional<Scalar> first = uniform_of(parts[0]);

@@ -97,6 +97,19 @@ TEST_CASE_METHOD(Programs, "softmax, norms and losses with gradients") {
   }
 }
 
+TEST_CASE_METHOD(Programs, "outputs that share a draw") {
+  reset_current_graph();
+  const Tensor dropped = dropout(make("x", DType::f32, {50}), 0.5);
+  const std::vector<Array> results = compile({dropped, dropped + dropped}).run(inputs);
+  int64_t zeros = 0;
+  for (int64_t i = 0; i < 50; ++i) {
+    const double once = results[0].at(i).as_double();
+    CHECK(results[1].at(i).as_double() == 2 * once);
+    zeros += once == 0;
+  }
+  CHECK((zeros > 10 && zeros < 40));
+}
+
 TEST_CASE_METHOD(Programs, "products of odd sizes, layouts and dtypes") {
   for (const int64_t m : {1, 7, 33}) {
     for (const int64_t n : {1, 50}) {
@@ -153,6 +166,29 @@ TEST_CASE_METHOD(Programs, "gathers and scatters") {
 TEST_CASE_METHOD(Programs, "convolutions") {
   const Tensor x = make("x", DType::f32, {2, 4, 9, 7}), w = make("w", DType::f32, {6, 2, 3, 2});
   check_program({conv2d(x, w, {}, {2, 1}, {1, 0}, {1, 2}, 2), max_pool2d(x, 3, 1, 1)}, inputs, 5);
+}
+
+TEST_CASE_METHOD(Programs, "outputs that share a random draw") {
+  reset_current_graph();
+  const Tensor x = make("x", DType::f32, {40, 33});
+  const Tensor y = dropout(x, 0.5);
+  check_program({y, y * 2.0, y + rand(y.shape())}, inputs);
+  const std::vector<Array> drawn = compile({y, y * 2.0}).run(inputs);
+  for (int64_t i = 0; i < drawn[0].count(); ++i) {
+    REQUIRE(2 * drawn[0].data<float>()[i] == drawn[1].data<float>()[i]);
+  }
+  // Of two graphs: both are copied into a third.
+  reset_current_graph();
+  const Tensor other = input("x", DType::f32, x.shape()) * 3.0;
+  reset_current_graph();
+  CHECK(compile({y, other, y * 2.0}).run(inputs).size() == 3);
+}
+
+// The kernel of a flat nest serves every size, so it may not read one place of the nest's size.
+TEST_CASE_METHOD(Programs, "elements of short tensors are joined") {
+  const Tensor x = make("x", DType::f32, {2}), y = make("y", DType::f32, {2});
+  check_program({stack({select(x, 0, 1), select(y, 0, 1)})}, inputs);
+  check_program({stack({select(x, 0, 0), select(y, 0, 1)}) + x}, inputs);
 }
 
 }  // namespace plait

@@ -192,3 +192,33 @@ TEST_CASE("origins of merged and of new nodes are kept") {
         "  %1 = binary div %0 %0 : f32[4]  @ net/c\n"
         "  output \"z\" %1\n");
 }
+
+TEST_CASE("many parts are joined as a tree, few as one") {
+  const auto joined = [](int parts) {
+    Graph g;
+    std::vector<Value> values;
+    for (int i = 0; i < parts; ++i) {
+      Attributes a;
+      a.name = "x" + std::to_string(i);
+      values.push_back(g.add(MetaOp::input, {}, a, {DType::f32, {i + 1, 3}}));
+    }
+    Attributes a;
+    a.axes = {0};
+    g.add_output("y", g.add(MetaOp::concat, values, a));
+    const Graph result = simplify(g);
+    verify(result);
+    CHECK(result.type(result.outputs()[0].value) == g.type(g.outputs()[0].value));
+    CHECK(simplify(result).size() == result.size());
+    size_t most = 0;
+    for (Value v = 0; v < result.size(); ++v) {
+      if (result.node(v).op == MetaOp::concat) {
+        most = std::max(most, result.node(v).operands.size());
+      }
+    }
+    CHECK(most <= 16);
+    return result.size() - static_cast<size_t>(parts);  // concats
+  };
+  CHECK(joined(16) == 1);
+  CHECK(joined(17) == 2);  // of sixteen, and that and the last
+  CHECK(joined(300) == 19 + 2 + 1);
+}

@@ -15,6 +15,7 @@ DTYPES = {
     "u32": np.dtype("uint32"), "u64": np.dtype("uint64"), "f16": np.dtype("float16"),
     "f32": np.dtype("float32"), "f64": np.dtype("float64"),
 }
+NAMES = {dtype: "bool" if name == "boolean" else name for name, dtype in DTYPES.items()}
 
 
 class Samples:
@@ -53,6 +54,74 @@ class Samples:
 def arguments_of(sample, seed=0):
     """(positional, keyword) arguments of a sample."""
     return eval("call" + sample, {"call": lambda *a, **k: (a, k), **Samples(seed).words()})
+
+
+SIZES = (0, 1, 50, 783, 4096)
+# What an oracle raises for arguments that it has no answer for.
+REFUSALS = (ValueError, IndexError, TypeError, ZeroDivisionError)
+
+
+def arrays_of(args, kwargs):
+    found = []
+    for value in [*args, *kwargs.values()]:
+        map_arrays(value, lambda array: found.append(array) or array)
+    return found
+
+
+def answers_of(record, text, largest=20 * max(SIZES)):
+    """The arguments' arrays and the oracle's results for a sample; none of an oracle that checks.
+    None if the oracle refuses the sample, or if there are more elements than `largest`."""
+    reference = Reference(record)
+    try:
+        args, kwargs = arguments_of(text)
+        arrays = arrays_of(args, kwargs)
+        if sum(a.size for a in arrays) > largest:
+            return None
+        answers = [] if reference.checks_result else reference(args, kwargs)
+    except REFUSALS:
+        return None
+    answers = [np.asarray(a) for a in answers] if isinstance(answers, (list, tuple)) else [
+        np.asarray(answers)]
+    return None if sum(a.size for a in answers) > largest else (arrays, answers)
+
+
+def resized(record, size):
+    """A sample of the record with an axis of that size instead of 5 (7, 3), for which the oracle
+    has an answer that is not too large; None if no sample gives one."""
+    for sample in record["samples"]:
+        for token in "573":
+            if not re.search(rf"\brand\w*\([^()]*\b{token}\b", sample):
+                continue
+            text = re.sub(rf"(?<![\w.]){token}(?![\w.])", str(size), sample)
+            found = answers_of(record, text)
+            if found and len(found[1]) < 10:
+                return text
+    return None
+
+
+def has_windows(record):
+    return "stride" in record["signature"]
+
+
+def is_elementwise(record):
+    """Of no dims and sizes, with results in the shape to which the arguments broadcast."""
+    _, parameters, _ = parse_signature(record["signature"])
+    if {kind.rstrip("?") for kind, _, _ in parameters} - {"Tensor", "Operand", "float", "str"}:
+        return False
+    for arrays, answers in filter(None, (answers_of(record, s) for s in record["samples"])):
+        try:
+            shape = np.broadcast_shapes(*(a.shape for a in arrays))
+        except ValueError:
+            return False
+        if any(answer.shape != shape for answer in answers):
+            return False
+    return True
+
+
+def rank_zero(record):
+    """The first sample with all its arrays of rank 0."""
+    text = re.sub(r"\b(randn|rand)\([^()]*\)", r"\1()", record["samples"][0])
+    return re.sub(r"\brandint\((-?\d+), (-?\d+),[^()]*\)", r"randint(\1, \2)", text)
 
 
 def is_float(array):

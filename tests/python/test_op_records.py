@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import op_samples
+import plait
 from plait import _core
 
 if not hasattr(_core, "op_records"):
@@ -22,8 +23,10 @@ NOT_IN_HALVES = {"floor", "ceil", "round", "trunc", "floor_divide", "remainder",
                  "dropout", "bernoulli", "arange", "linspace"}
 
 
-def run(name, args, kwargs):
-    """The op's results as a list of arrays."""
+def run(name, args, kwargs, given):
+    """The op's results as a list of arrays; `given` makes what the op gets of each array."""
+    args = [op_samples.map_arrays(a, given) for a in args]
+    kwargs = {k: op_samples.map_arrays(a, given) for k, a in kwargs.items()}
     result = _core.call(name, *args, **kwargs)
     results = result if isinstance(result, (list, tuple)) else [result]
     return [np.asarray(r.numpy()) for r in results]
@@ -44,9 +47,9 @@ def compare(result, expected, where):
                                atol=absolute * scale, err_msg=where)
 
 
-def check(name, args, kwargs, dtype, where):
+def check(name, args, kwargs, dtype, where, given=lambda array: array):
     reference = op_samples.Reference(RECORDS[name])
-    results = run(name, args, kwargs)
+    results = run(name, args, kwargs, given)
     if dtype is not None:
         for result in filter(op_samples.is_float, results):
             assert result.dtype == dtype, f"{where} gave {result.dtype}"
@@ -93,6 +96,68 @@ def test_f64(name, sample):
 @pytest.mark.parametrize("name,sample", [c for c in CASES if c[0] not in NOT_IN_HALVES])
 def test_halves(name, sample, dtype):
     check(name, *with_floats(sample, dtype), f"{name}{sample} in {np.dtype(dtype).name}")
+
+
+def takes_arrays(record):
+    return any(op_samples.arrays_of(*op_samples.arguments_of(s)) for s in record["samples"])
+
+
+@pytest.mark.parametrize("name", [n for n, r in RECORDS.items()
+                                  if takes_arrays(r) and not op_samples.has_windows(r)])
+def test_sizes(name):
+    samples = [op_samples.resized(RECORDS[name], size) for size in op_samples.SIZES]
+    assert any(samples), "no sample has an axis of 5, 7 or 3"
+    for sample in filter(None, samples):
+        check(name, *with_floats(sample, np.float32), f"{name}{sample}")
+
+
+@pytest.mark.parametrize("name", [n for n, r in RECORDS.items() if op_samples.is_elementwise(r)])
+def test_rank_zero(name):
+    sample = op_samples.rank_zero(RECORDS[name])
+    check(name, *with_floats(sample, np.float32), f"{name}{sample}")
+
+
+def as_view(array):
+    """The same values, not contiguous: transposed, every second element, or one of two."""
+    if array.ndim == 0:
+        return plait.select(plait.tensor(np.stack([array, array])), 0, 1)
+    if array.ndim == 1:
+        return plait.slice(plait.tensor(np.repeat(array, 2)), 0, 0, 2 * len(array), 2)
+    dims = list(range(array.ndim))[::-1]
+    return plait.permute(plait.tensor(np.ascontiguousarray(array.transpose())), dims)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_views(name):
+    for sample in RECORDS[name]["samples"]:
+        args, kwargs, dtype = with_floats(sample, np.float32)
+        if op_samples.arrays_of(args, kwargs):
+            check(name, args, kwargs, dtype, f"{name}{sample} of views", as_view)
+
+
+# What the formula makes of infinities is not what the oracle's makes, or numpy leaves it open.
+OTHER_FORMULA = {"lerp", "binary_cross_entropy_with_logits", "to"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", [n for n, r in RECORDS.items() if n not in OTHER_FORMULA
+                                  and not op_samples.Reference(r).checks_result])
+def test_one_special_value(name, value):
+    """In the middle of each float array in turn."""
+    for sample in RECORDS[name]["samples"][:2]:
+        args, kwargs, dtype = with_floats(sample, np.float32)
+        floats = [a for a in op_samples.arrays_of(args, kwargs) if op_samples.is_float(a)]
+        for chosen in filter(lambda a: a.size, floats):
+            def spoil(array, chosen=chosen):
+                if array is not chosen:
+                    return array
+                array = array.copy()
+                array.flat[array.size // 2] = value
+                return array
+
+            spoilt = [op_samples.map_arrays(a, spoil) for a in args]
+            named = {k: op_samples.map_arrays(a, spoil) for k, a in kwargs.items()}
+            check(name, spoilt, named, dtype, f"{name}{sample} with {value}")
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -124,6 +124,7 @@ Kernel normalize_rows(int64_t columns) {
       b.store(acc, lane, b.binary(Op::maximum, b.load(acc, lane), b.load(x, columns * r + c)));
     });
     join(Op::maximum);
+    b.prefetch(x, columns * r + columns);  // past the end, for the last row
     const ValueId shift = b.add(b.load(acc, kFirst), b.constant(DType::f32, 1));
     fill(0);
     for_columns([&](Expr c, Expr lane) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/graph/text.h"
 #include "core/rules/evaluate.h"
 #include "ops/compose.h"
 
@@ -60,24 +61,78 @@ double tolerance(DType dtype) {
 
 void check_program(const std::vector<Tensor>& outputs, const std::map<std::string, Array>& inputs,
                    double factor) {
-  Graph graph = *outputs.front().graph();
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    graph.add_output(std::to_string(i), detail::value_in(graph, outputs[i]));
+  Graph graph;
+  const std::vector<Value> values = detail::values_in(graph, outputs);
+  for (size_t i = 0; i < values.size(); ++i) graph.add_output(std::to_string(i), values[i]);
+  check_graph(graph, inputs, factor);
+}
+
+namespace {
+
+void require_close(const Array& got, const Array& expected, double factor) {
+  REQUIRE(got.dtype == expected.dtype);
+  REQUIRE(got.shape == expected.shape);
+  REQUIRE(largest_error(got, expected) <= factor * tolerance(expected.dtype));
+}
+
+// The slots of a graph, put back to what they held.
+class SlotKeeper {
+ public:
+  explicit SlotKeeper(const Graph& graph) {
+    for (Value v = 0; v < graph.size(); ++v) {
+      const std::shared_ptr<Slot>& slot = graph.node(v).attributes.slot;
+      if (slot) values_.emplace_back(slot, slot->value().clone());
+    }
   }
-  const std::vector<Array> expected = evaluate(graph, inputs).outputs;
+  void restore() {
+    for (const auto& [slot, value] : values_) slot->set(value.clone());
+  }
+
+ private:
+  std::vector<std::pair<std::shared_ptr<Slot>, Array>> values_;
+};
+
+}  // namespace
+
+void check_graph(const Graph& graph, const std::map<std::string, Array>& inputs, double factor) {
+  const Evaluation expected = evaluate(graph, inputs);
+  SlotKeeper slots(graph);
   for (const Engine engine : {Engine::llvm, Engine::interp}) {
     Options options;
     options.backend = engine;
     options.check = true;
     options.cache_dir = "off";
     const std::vector<Array> got = compile(graph, options).run(inputs);
-    for (size_t i = 0; i < expected.size(); ++i) {
+    for (size_t i = 0; i < got.size(); ++i) {
       INFO("output " << i << ", backend " << name_of(engine));
-      REQUIRE(got[i].dtype == expected[i].dtype);
-      REQUIRE(got[i].shape == expected[i].shape);
-      REQUIRE(largest_error(got[i], expected[i]) <= factor * tolerance(expected[i].dtype));
+      require_close(got[i], expected.outputs[i], factor);
     }
+    for (const auto& [slot, value] : expected.assigns) {
+      INFO("slot " << slot->name() << ", backend " << name_of(engine));
+      require_close(slot->value(), value, factor);
+    }
+    slots.restore();
   }
+}
+
+std::map<std::string, Array> random_inputs(const Graph& graph, const SymbolValues& symbols) {
+  std::mt19937 random(1);
+  std::map<std::string, Array> inputs;
+  for (Value v = 0; v < graph.size(); ++v) {
+    const Node& node = graph.node(v);
+    if (node.op != MetaOp::input) continue;
+    std::vector<int64_t> shape;
+    for (Expr extent : node.type.shape) {
+      shape.push_back(evaluate(extent, [](uint32_t) { return int64_t{0}; }, symbols));
+    }
+    inputs[node.attributes.name] = random_array(node.type.dtype, shape, random);
+  }
+  return inputs;
+}
+
+void check_text(const std::string& graph, const SymbolValues& symbols, double factor) {
+  const Graph parsed = parse_graph(graph);
+  check_graph(parsed, random_inputs(parsed, symbols), factor);
 }
 
 }  // namespace plait::test

@@ -24,4 +24,14 @@ double tolerance(DType dtype);
 void check_program(const std::vector<Tensor>& outputs, const std::map<std::string, Array>& inputs,
                    double factor = 1);
 
+// The same for a graph with outputs.
+void check_graph(const Graph& graph, const std::map<std::string, Array>& inputs, double factor = 1);
+
+// Random arrays for the inputs of a graph: normal floats, integers in [-5, 5]. `symbols`: the
+// sizes that are no numbers.
+std::map<std::string, Array> random_inputs(const Graph& graph, const SymbolValues& symbols = {});
+
+// Parses a graph and checks it with random inputs.
+void check_text(const std::string& graph, const SymbolValues& symbols = {}, double factor = 1);
+
 }  // namespace plait::test

@@ -34,6 +34,8 @@ def test_pip_install(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     version, file = result.stdout.splitlines()
+    for name in ["py.typed", "__init__.pyi", "_core.pyi"]:
+        assert (pathlib.Path(file).parent / name).is_file()
     assert pathlib.Path(file).is_relative_to(target)
     assert f"project(plait VERSION {version} " in (ROOT / "CMakeLists.txt").read_text()
     tool = subprocess.run([ROOT / "build/bin/plait", "--version"], capture_output=True, text=True)

@@ -1,7 +1,9 @@
 """The command-line tool as a user runs it; oracles: NumPy and the public safetensors package."""
 
+import json
 import os
 import pathlib
+import re
 import subprocess
 
 import ml_dtypes
@@ -80,6 +82,20 @@ def test_wrong_options():
     )
     assert "[options] PLAIT_THREADS is 'two'" in error("options", PLAIT_THREADS="two")
     assert "[options] threads is 'two'" in error("options", "--threads", "two")
+
+
+def test_ops():
+    text = good("ops", "relu", "argmax")
+    assert text.startswith("relu(Tensor input) -> Tensor\n\nmax(input, 0). ")
+    assert text.count("Not differentiable.") == 1 and text.endswith("Not differentiable.\n")
+    (record,) = json.loads(good("ops", "--json", "gelu"))
+    assert (record["family"], record["differentiable"]) == ("activation", True)
+    assert record["signature"] == "gelu(Tensor input, str approximate='none') -> Tensor"
+    names = [record["name"] for record in json.loads(good("ops", "--json"))]
+    assert sorted(re.findall(r"^- `(\w+)\(", good("ops"), re.MULTILINE)) == names
+    assert len(set(names)) == len(names)
+    hint = "[plait] no op is called 'sofmax'. hint: did you mean 'softmax'?"
+    assert hint in error("ops", "relu", "sofmax")
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=" ".join)

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "jit/backend.h"
 #include "jit/thread_pool.h"
+#include "tools/bench/bf16_dot.h"
 #include "tools/bench/limit_kernels.h"
 #include "tools/bench/timing.h"
 
@@ -28,13 +29,13 @@ class Runner {
   double best_rate(const std::vector<void*>& buffers, std::vector<int64_t> sizes,
                    int64_t iterations, double work) {
     ThreadPool& pool = ThreadPool::get(threads_);
-    pool.reserve_scratch(compiled_->local_bytes(sizes.data()));
+    const ThreadPool::Scratch scratch = pool.scratch(compiled_->local_bytes(sizes.data()));
     ErrorRecord error;
     const auto run = [&] {
       for (size_t phase = 0; phase < phases_; ++phase) {
         pool.run(iterations, 1, [&](int64_t begin, int64_t end, int thread) {
-          compiled_->run(phase,
-                         {buffers.data(), sizes.data(), begin, end, pool.scratch(thread), &error});
+          compiled_->run(
+              phase, {buffers.data(), sizes.data(), begin, end, scratch.of_thread(thread), &error});
         });
       }
     };
@@ -84,6 +85,22 @@ double Limits::fma_flops(int64_t threads) {
     Runner runner(fma_kernel(), threads);
     const double work = 2.0 * kChains * width * depth * count;
     return runner.best_rate({x.buffer->data(), y.buffer->data()}, {depth, count}, count, work);
+  });
+}
+
+double Limits::bf16_flops(int64_t threads) {
+  // bf16 values widen exactly, so f32 multiply-adds do, too.
+  if (!has_bf16_dot()) return fma_flops(threads);
+  return kept(fmt::format("bf16{}", threads), [&] {
+    constexpr int64_t kDepth = 20000;
+    Local local([&] {
+      ThreadPool::get(threads).run(4 * threads, 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) run_bf16_dots(kDepth);
+      });
+    });
+    const double flops = 4.0 * static_cast<double>(threads) * run_bf16_dots(kDepth);
+    const double dots = flops / take_turns({&local}, kSeconds)[0].best();
+    return std::max(dots, fma_flops(threads));
   });
 }
 
@@ -138,10 +155,13 @@ Limits::Limit Limits::of(const Cost& cost) {
   const auto consider = [&](double amount, const char* by, const std::function<double()>& rate) {
     if (amount == 0) return;
     const double seconds = amount / rate();
-    if (seconds > limit.seconds) limit = {seconds, by};
+    limit.of[by] = seconds;
+    if (seconds > limit.seconds) limit.seconds = seconds, limit.by = by;
   };
+  const double footprint = cost.footprint > 0 ? cost.footprint : cost.bytes;
   consider(cost.flops, "fma", [&] { return fma_flops(threads_); });
-  consider(cost.bytes, "bytes", [&] { return in_place_bytes(static_cast<size_t>(cost.bytes)); });
+  consider(cost.bf16_flops, "bf16", [&] { return bf16_flops(threads_); });
+  consider(cost.bytes, "bytes", [&] { return in_place_bytes(static_cast<size_t>(footprint)); });
   consider(cost.exps, "exp", [&] { return exp_rate(); });
   consider(cost.erfs, "erf", [&] { return erf_rate(); });
   consider(cost.random_words, "random", [&] { return random_rate(); });

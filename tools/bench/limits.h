@@ -18,6 +18,8 @@ class Limits {
 
   int64_t threads() const { return threads_; }
   double fma_flops(int64_t threads);  // f32, in registers
+  // The faster of the CPU's bf16 dot product, if it has one, and of f32; in registers.
+  double bf16_flops(int64_t threads);
   // Bytes a second through arrays of `bytes` in all; an in-place update reads and writes each.
   double read_bytes(size_t bytes);
   double copy_bytes(size_t bytes);      // read + written
@@ -28,10 +30,11 @@ class Limits {
 
   struct Limit {
     double seconds = 0;
-    const char* by = "";  // which of the costs: "fma", "bytes", "exp", "erf", "random"
+    std::string by;                    // which of the costs; empty without any
+    std::map<std::string, double> of;  // seconds by cost: fma, bf16, bytes, exp, erf, random
   };
-  // The largest of the costs over their rates. Bytes move at the in-place rate of an array of their
-  // size, so that a work which fits a cache is held against the cache.
+  // The largest of the costs over their rates. Bytes move at the in-place rate of an array of the
+  // work's footprint, so that a work which fits a cache is held against the cache.
   Limit of(const Cost& cost);
 
  private:

@@ -2,11 +2,12 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 
 #include "core/error.h"
 #include "core/io/safetensors.h"
 #include "jit/compile.h"
+#include "tools/bench/bf16_dot.h"
 #include "tools/bench/peer.h"
 #include "tools/bench/timing.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 using nlohmann::json;
 namespace fs = std::filesystem;
+
+constexpr int kImportTurns = 10;
 
 // Gone with its contents at the end.
 class TemporaryFolder {
@@ -36,72 +39,106 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-void put_times(json& to, const Times& times) {
-  to["median"] = times.median();
-  to["best"] = times.best();
-}
-
 class Measurement {
  public:
   Measurement(const Work& work, const Settings& settings, Limits& limits)
       : work_(work), settings_(settings), limits_(limits) {
     options_.cache_dir = (folder_.path() / "cache").string();
+    result_ = {{"work", work_.name}, {"threads", limits_.threads()}, {"peers", json::object()}};
   }
 
   json run() {
-    result_ = {{"work", work_.name}, {"threads", limits_.threads()}};
-    switch (work_.kind) {
-      case WorkKind::run:
-        time_runs();
-        return result_;
-      case WorkKind::compile:
-        time_compiles();
-        return result_;
-      case WorkKind::import:
-        time_imports();
-        return result_;
+    for (const std::string& name : settings_.peers) {
+      const auto reason = work_.without.find(name);
+      if (reason == work_.without.end()) {
+        peer_names_.push_back(name);
+      } else {
+        result_["peers"][name]["error"] = reason->second;
+      }
     }
-    PLAIT_UNREACHABLE("kind {}", static_cast<int>(work_.kind));
+    guarded(result_, [&] {
+      switch (work_.kind) {
+        case WorkKind::run:
+          return time_runs();
+        case WorkKind::compile:
+          return time_compiles();
+        case WorkKind::import:
+          return time_imports();
+      }
+      PLAIT_UNREACHABLE("kind {}", static_cast<int>(work_.kind));
+    });
+    return result_;
   }
 
  private:
+  // A failure is an entry's "error".
+  static void guarded(json& entry, const std::function<void()>& body) {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      entry["error"] = error.what();
+    }
+  }
+
+  void put_times(json& to, const Times& times) const {
+    if (!times.error.empty()) {
+      to["error"] = times.error;
+      return;
+    }
+    to["median"] = times.median() / static_cast<double>(work_.parts);
+    to["best"] = times.best() / static_cast<double>(work_.parts);
+  }
+
   void time_runs() {
     // Before anything else: the memory of the limits' arrays is not the work's.
     const Limits::Limit limit = limits_.of(work_.cost);
     Instance instance = work_.build();
     save_data(instance);
     reset_peak_rss();
-    Program program = compile(instance);
+    std::optional<Program> program;
     std::vector<Array> outputs;
     const auto call = [&] {
       outputs.clear();  // so that the program may use their memory again
       if (instance.before_run) instance.before_run(instance.inputs);
-      outputs = program.run(instance.inputs);
+      outputs = program->run(instance.inputs);
       if (instance.after_run) instance.after_run();
     };
-    call();
-    call();
-    if (instance.observed) outputs = {instance.observed->value()};
-    std::vector<Array> results;
-    for (const Array& output : outputs) results.push_back(output.clone());
-
     Local plait(call);
+    std::vector<Contestant*> contestants;
+    std::vector<Array> results;
+    guarded(result_, [&] {
+      PLAIT_CHECK(work_.missing.empty(), "bench", "{}", work_.missing);
+      program.emplace(compile(instance));
+      call();
+      call();
+      if (instance.observed) outputs = {instance.observed->value()};
+      for (const Array& output : outputs) results.push_back(output.clone());
+      contestants.push_back(&plait);
+    });
     start_peers(results);
-    std::vector<Contestant*> contestants = {&plait};
     for (const auto& peer : peers_) contestants.push_back(peer.get());
-    const std::vector<Times> times = take_turns(contestants, settings_.seconds);
-
-    put_times(result_, times[0]);
-    const double best = times[0].best();
-    result_["gflops"] = work_.cost.flops / best * 1e-9;
-    result_["gbs"] = work_.cost.bytes / best * 1e-9;
-    result_["of_limit"] = limit.seconds / best;
-    result_["limit_by"] = limit.by;
-    result_["launches"] = program.launches();
-    result_["planned_bytes"] = program.peak_bytes();
+    std::vector<Times> times = take_turns(contestants, settings_.seconds);
+    if (!result_.contains("error")) {
+      put_times(result_, times[0]);
+      times.erase(times.begin());
+    }
+    for (size_t i = 0; i < peers_.size(); ++i) put_peer(*peers_[i], times[i]);
+    if (result_.contains("error")) return;
+    put_rates(limit);
+    result_["launches"] = program->launches();
+    result_["planned_bytes"] = program->peak_bytes();
     result_["peak_rss"] = bench::peak_rss();
-    for (size_t i = 0; i < peers_.size(); ++i) put_peer(*peers_[i], times[0], times[i + 1]);
-    if (settings_.kernels) time_launches(program, instance);
+    if (settings_.kernels) time_launches(*program, instance);
+  }
+
+  void put_rates(const Limits::Limit& limit) {
+    const double median = result_["median"], best = result_["best"];
+    result_["gflops"] = (work_.cost.flops + work_.cost.bf16_flops) / median * 1e-9;
+    result_["gbs"] = work_.cost.bytes / median * 1e-9;
+    result_["of_limit"] = limit.seconds / median;
+    result_["of_limit_best"] = limit.seconds / best;
+    result_["limit_by"] = limit.by;
+    result_["limits"] = limit.of;
   }
 
   Program compile(Instance& instance) {
@@ -114,7 +151,7 @@ class Measurement {
   }
 
   void save_data(const Instance& instance) {
-    if (settings_.peers.empty()) return;
+    if (peer_names_.empty()) return;
     std::vector<NamedArray> arrays;
     for (const auto& [name, array] : instance.inputs) arrays.push_back({"input." + name, array});
     for (const NamedSlot& slot : instance.slots) {
@@ -124,41 +161,47 @@ class Measurement {
   }
   fs::path data_file() const { return folder_.path() / "data.safetensors"; }
 
-  // Those that know the work and whose second call gives what Plait's second call gave.
+  // Those whose second call gives what Plait's second call gave.
   void start_peers(const std::vector<Array>& results) {
-    result_["peers"] = json::object();
-    for (const std::string& name : settings_.peers) {
-      if (std::find(work_.peers.begin(), work_.peers.end(), name) == work_.peers.end()) continue;
+    for (const std::string& name : peer_names_) {
       json& entry = result_["peers"][name];
-      try {
+      guarded(entry, [&] {
         auto peer = std::make_unique<Peer>(settings_.python, name, work_.name, data_file(),
                                            limits_.threads());
         entry["cold"] = peer->first_call();
         peer->time(1, 1);
-        if (work_.tolerance > 0) {
-          const fs::path file = folder_.path() / (name + ".safetensors");
-          peer->write_results(file);
-          const double difference = largest_difference(results, file);
-          fs::remove(file);
-          entry["difference"] = std::isfinite(difference) ? json(difference) : json("inf");
-          PLAIT_CHECK(difference <= work_.tolerance, "bench",
-                      "the result of {} differs by {:.2g} of its root mean square; at most {:.2g} "
-                      "is the same work",
-                      name, difference, work_.tolerance);
-        }
+        if (work_.tolerance > 0 && !results.empty()) compare(*peer, results);
         peers_.push_back(std::move(peer));
-      } catch (const UserError& error) {
-        entry["error"] = error.what();
-      }
+      });
     }
   }
 
-  void put_peer(Peer& peer, const Times& ours, const Times& theirs) {
+  void compare(Peer& peer, const std::vector<Array>& results) {
+    const std::string& name = peer.framework();
+    const fs::path file = folder_.path() / (name + ".safetensors");
+    peer.write_results(file);
+    const double difference = largest_difference(results, file);
+    fs::remove(file);
+    result_["peers"][name]["difference"] =
+        std::isfinite(difference) ? json(difference) : json("inf");
+    PLAIT_CHECK(difference <= work_.tolerance, "bench",
+                "the result of {} differs by {:.2g} of its root mean square; at most {:.2g} is "
+                "the same work",
+                name, difference, work_.tolerance);
+  }
+
+  void put_peer(Peer& peer, const Times& times) {
     json& entry = result_["peers"][peer.framework()];
-    put_times(entry, theirs);
-    entry["peak_rss"] = peer.peak_rss();
-    entry["ratio"] = theirs.median() / ours.median();
-    entry["ratio_best"] = theirs.best() / ours.best();
+    put_times(entry, times);
+    if (entry.contains("error")) return;
+    guarded(entry, [&] { entry["peak_rss"] = peer.peak_rss(); });
+    put_ratios(entry);
+  }
+
+  void put_ratios(json& entry) const {
+    if (result_.contains("error") || entry.contains("error")) return;
+    entry["ratio"] = entry["median"].get<double>() / result_["median"].get<double>();
+    entry["ratio_best"] = entry["best"].get<double>() / result_["best"].get<double>();
   }
 
   void time_launches(Program& program, Instance& instance) {
@@ -208,20 +251,36 @@ class Measurement {
     return watch.seconds();
   }
 
+  // Each import beside a bare Python of its turn.
   void time_imports() {
     const fs::path package = fs::read_symlink("/proc/self/exe").parent_path() / ".." / "python";
-    const std::string import = fmt::format("import sys; sys.path.insert(0, '{}'); import plait",
-                                           fs::weakly_canonical(package).string());
-    Times bare, whole, difference;
-    for (int i = 0; i < 12; ++i) {
-      const double without = python_seconds("import sys"), with = python_seconds(import);
-      if (i < 2) continue;
-      bare.samples.push_back(without);
-      whole.samples.push_back(with);
-      difference.samples.push_back(with - without);
+    PLAIT_CHECK(fs::exists(package / "plait"), "bench",
+                "the Python package is not built at {}. hint: build the target _core",
+                fs::weakly_canonical(package).string());
+    std::map<std::string, std::string> code = {
+        {"plait", fmt::format("import sys; sys.path.insert(0, '{}'); import plait",
+                              fs::weakly_canonical(package).string())}};
+    for (const std::string& name : peer_names_) code[name] = "import " + name;
+    std::map<std::string, Times> times;
+    for (int i = 0; i < kImportTurns + 2; ++i) {
+      const double bare = python_seconds("import sys");
+      for (const auto& [name, line] : code) {
+        Times& whole = times[name];
+        if (!whole.error.empty()) continue;
+        try {
+          const double seconds = python_seconds(line) - bare;
+          if (i >= 2) whole.samples.push_back(seconds);  // after the files are in memory
+        } catch (const UserError& error) {
+          whole.error = error.what();
+        }
+      }
     }
-    result_["median"] = difference.median();
-    result_["best"] = whole.best() - bare.best();
+    put_times(result_, times["plait"]);
+    for (const std::string& name : peer_names_) {
+      json& entry = result_["peers"][name];
+      put_times(entry, times[name]);
+      put_ratios(entry);
+    }
   }
 
   const Work& work_;
@@ -229,6 +288,7 @@ class Measurement {
   Limits& limits_;
   TemporaryFolder folder_;
   Options options_ = Options::global();
+  std::vector<std::string> peer_names_;  // asked for, and able to
   std::vector<std::unique_ptr<Peer>> peers_;
   json result_;
 };
@@ -243,6 +303,10 @@ nlohmann::json measure_limits(Limits& limits) {
   json result = {{"work", "limits"}, {"threads", limits.threads()}};
   result["fma_one_core"] = limits.fma_flops(1);
   result["fma"] = limits.fma_flops(limits.threads());
+  if (has_bf16_dot()) {
+    result["bf16_one_core"] = limits.bf16_flops(1);
+    result["bf16"] = limits.bf16_flops(limits.threads());
+  }
   for (const size_t mebibytes : {1, 16, 256}) {
     const size_t bytes = mebibytes << 20;
     result["traffic"].push_back({{"bytes", bytes},

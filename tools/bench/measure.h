@@ -16,8 +16,8 @@ struct Settings {
 };
 
 // Threads and other options are those of Options::global(). The object as WORKLOADS names its
-// fields: seconds, bytes, fractions. A peer that failed, or gave another result, has an "error" in
-// place of times. UserError for an unknown work or a package that is not there.
+// fields: seconds, bytes, fractions; rates are of the median. What could not be measured, Plait's
+// part or a peer's, has an "error" in place of times; it does not stop the others.
 nlohmann::json measure(const Work& work, const Settings& settings, Limits& limits);
 nlohmann::json measure_limits(Limits& limits);
 

@@ -196,7 +196,64 @@ def gpt_step(groups, data, state):
 
 
 def gpt2_step(groups, data, state):
-    return gpt(data, state, 12, 12)
+    if not groups[0]:
+        return gpt(data, state, 12, 12)
+
+    def loss(p, tokens, targets):
+        p = {name: value.astype(jnp.bfloat16) for name, value in p.items()}
+        return gpt_loss(p, tokens, targets, 12, 12).astype(jnp.float32)
+
+    return training(state, loss, [data["tokens"], data["targets"]])
+
+
+def resnet_loss(parameters, running, images, targets):
+    """(loss, the new running statistics)."""
+    p, moved = parameters, dict(running)
+
+    def conv_norm(x, name, norm_name, stride):
+        weight = p[f"{name}.weight"]
+        pad = (weight.shape[-1] // 2,) * 2
+        x = jax.lax.conv_general_dilated(x, weight, (stride, stride), (pad, pad))
+        mean = x.mean((0, 2, 3), keepdims=True)
+        variance = jnp.square(x - mean).mean((0, 2, 3), keepdims=True)
+        count = x.size / x.shape[1]
+        unbiased = variance * (count / (count - 1))
+        for kind, now in (("running_mean", mean), ("running_var", unbiased)):
+            old = running[f"{norm_name}.{kind}"]
+            moved[f"{norm_name}.{kind}"] = 0.9 * old + 0.1 * jax.lax.stop_gradient(now.reshape(-1))
+        scale, shift = (p[f"{norm_name}.{n}"][:, None, None] for n in ("weight", "bias"))
+        return (x - mean) * jax.lax.rsqrt(variance + 1e-5) * scale + shift
+
+    x = jax.nn.relu(conv_norm(images, "conv1", "bn1", 2))
+    pads = ((0, 0), (0, 0), (1, 1), (1, 1))
+    x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 3, 3), (1, 1, 2, 2), pads)
+    for i in range(8):
+        block, stride = f"blocks.{i}", 2 if i in (2, 4, 6) else 1
+        y = jax.nn.relu(conv_norm(x, f"{block}.conv1", f"{block}.bn1", stride))
+        y = conv_norm(y, f"{block}.conv2", f"{block}.bn2", 1)
+        if stride == 2:
+            x = conv_norm(x, f"{block}.downsample.0", f"{block}.downsample.1", 2)
+        x = jax.nn.relu(y + x)
+    logits = x.mean((2, 3)) @ p["fc.weight"].T + p["fc.bias"]
+    return cross_entropy(logits, targets), moved
+
+
+def resnet_step(groups, data, state):
+    running = {name: value for name, value in state.items() if "running" in name}
+    parameters = {name: value for name, value in state.items() if name not in running}
+
+    def step(parameters, momentum, running, images, targets):
+        (value, running), gradients = jax.value_and_grad(resnet_loss, has_aux=True)(
+            parameters, running, images, targets
+        )
+        momentum = {
+            n: 0.9 * momentum[n] + gradients[n] + 1e-4 * p for n, p in parameters.items()
+        }
+        parameters = {n: p - 1e-3 * momentum[n] for n, p in parameters.items()}
+        return [parameters, momentum, running, value]
+
+    momentum = {name: jnp.zeros_like(value) for name, value in parameters.items()}
+    return step, [parameters, momentum, running, data["x"], data["targets"]], 3
 
 
 WORKS = [
@@ -225,5 +282,6 @@ WORKS = [
     (r"mlp_mnist_step_.*", mlp),
     (r"gpt_demo_step", gpt_demo),
     (r"gpt_(\d+)L(\d+)_step_.*", gpt_step),
-    (r"gpt2_124M_step_.*", gpt2_step),
+    (r"gpt2_124M_step_\d+x\d+(_bf16)?", gpt2_step),
+    (r"resnet18_step_.*", resnet_step),
 ]  # fmt: skip

@@ -191,7 +191,48 @@ def gpt_step(groups, data, state, compile_):
 
 
 def gpt2_step(groups, data, state, compile_):
+    if groups[0]:
+        with_autocast = torch.autocast("cpu", torch.bfloat16)
+        return gpt(data, state, lambda f: compile_(with_autocast(f)), 12, 12)
     return gpt(data, state, compile_, 12, 12)
+
+
+def resnet_loss(p, images, targets):
+    def conv_norm(x, conv, norm, stride):
+        weight = p[f"{conv}.weight"]
+        x = F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2)
+        running = p[f"{norm}.running_mean"], p[f"{norm}.running_var"]
+        return F.batch_norm(x, *running, p[f"{norm}.weight"], p[f"{norm}.bias"], training=True)
+
+    x = F.max_pool2d(F.relu(conv_norm(images, "conv1", "bn1", 2)), 3, 2, 1)
+    for i in range(8):
+        block, stride = f"blocks.{i}", 2 if i in (2, 4, 6) else 1
+        y = F.relu(conv_norm(x, f"{block}.conv1", f"{block}.bn1", stride))
+        y = conv_norm(y, f"{block}.conv2", f"{block}.bn2", 1)
+        if stride == 2:
+            x = conv_norm(x, f"{block}.downsample.0", f"{block}.downsample.1", 2)
+        x = F.relu(y + x)
+    return F.cross_entropy(F.linear(x.mean((2, 3)), p["fc.weight"], p["fc.bias"]), targets)
+
+
+def resnet_step(groups, data, state, compile_):
+    buffers = {name: value for name, value in state.items() if "running" in name}
+    parameters = {
+        name: torch.nn.Parameter(value) for name, value in state.items() if name not in buffers
+    }
+    optimizer = torch.optim.SGD(
+        parameters.values(), lr=1e-3, momentum=0.9, weight_decay=1e-4, fused=True
+    )
+    f = compile_(lambda: resnet_loss({**parameters, **buffers}, data["x"], data["targets"]))
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        value = f()
+        value.backward()
+        optimizer.step()
+        return [value]
+
+    return step
 
 
 WORKS = [
@@ -221,5 +262,6 @@ WORKS = [
     (r"mlp_mnist_step_.*", mlp),
     (r"gpt_demo_step", gpt_demo),
     (r"gpt_(\d+)L(\d+)_step_.*", gpt_step),
-    (r"gpt2_124M_step_.*", gpt2_step),
+    (r"gpt2_124M_step_\d+x\d+(_bf16)?", gpt2_step),
+    (r"resnet18_step_.*", resnet_step),
 ]  # fmt: skip

@@ -6,7 +6,8 @@
 
 namespace plait::bench {
 
-// One line a work, with a line for each peer below it, after table_header().
+// One line a work, with a line for each peer below it, after table_header(). Where there are two
+// figures the first is by the median, the second by the best.
 std::string table_header();
 std::string table_rows(const nlohmann::json& result);
 // The launches by falling time, if they were timed.

@@ -45,40 +45,63 @@ std::vector<double> Local::time(int64_t samples, int64_t calls) {
   return result;
 }
 
-std::vector<Times> take_turns(const std::vector<Contestant*>& contestants, double seconds) {
-  struct Turn {
-    int64_t samples = 1, calls = 1;
-    bool lead_in = false;
-    double spent = 0;
-  };
-  std::vector<Turn> turns;
-  for (Contestant* contestant : contestants) {
-    const double call = Times{contestant->time(kWarmUps, 1)}.best();
-    Turn turn;
-    turn.calls = std::max<int64_t>(1, static_cast<int64_t>(kSample / call));
-    const double sample = call * static_cast<double>(turn.calls);
-    turn.samples = std::clamp<int64_t>(static_cast<int64_t>(kTurn / sample), 1, 50);
-    turn.lead_in = turn.samples > 1;
-    turns.push_back(turn);
+namespace {
+
+class Turns {
+ public:
+  explicit Turns(Contestant& contestant) : contestant_(contestant) {
+    guarded([&] {
+      const double call = Times{contestant_.time(kWarmUps, 1), {}}.best();
+      calls_ = std::max<int64_t>(1, static_cast<int64_t>(kSample / call));
+      const double sample = call * static_cast<double>(calls_);
+      samples_ = std::clamp<int64_t>(static_cast<int64_t>(kTurn / sample), 1, 50);
+      lead_in_ = samples_ > 1 ? 1 : 0;
+    });
   }
-  std::vector<Times> result(contestants.size());
-  const auto done = [&](size_t i) {
-    return turns[i].spent >= seconds && result[i].samples.size() >= kLeastSamples;
-  };
-  for (bool all_done = false; !all_done;) {
-    all_done = true;
-    for (size_t i = 0; i < contestants.size(); ++i) {
-      Turn& turn = turns[i];
-      if (contestants.size() > 1) std::this_thread::sleep_for(kSettle);
+  bool done(double seconds) const {
+    return !times_.error.empty() ||
+           (spent_ >= seconds && times_.samples.size() >= static_cast<size_t>(kLeastSamples));
+  }
+  void take() {
+    if (!times_.error.empty()) return;
+    guarded([&] {
       const Stopwatch watch;
-      std::vector<double> samples =
-          contestants[i]->time(turn.samples + (turn.lead_in ? 1 : 0), turn.calls);
-      turn.spent += watch.seconds();
-      result[i].samples.insert(result[i].samples.end(), samples.begin() + (turn.lead_in ? 1 : 0),
-                               samples.end());
-      all_done = all_done && done(i);
+      const std::vector<double> samples = contestant_.time(samples_ + lead_in_, calls_);
+      spent_ += watch.seconds();
+      times_.samples.insert(times_.samples.end(), samples.begin() + lead_in_, samples.end());
+    });
+  }
+  const Times& times() const { return times_; }
+
+ private:
+  void guarded(const std::function<void()>& body) {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      times_.error = error.what();
     }
   }
+
+  Contestant& contestant_;
+  int64_t samples_ = 1, calls_ = 1, lead_in_ = 0;
+  double spent_ = 0;
+  Times times_;
+};
+
+}  // namespace
+
+std::vector<Times> take_turns(const std::vector<Contestant*>& contestants, double seconds) {
+  std::vector<Turns> turns;
+  for (Contestant* contestant : contestants) turns.emplace_back(*contestant);
+  const auto done = [&](const Turns& turn) { return turn.done(seconds); };
+  while (!std::all_of(turns.begin(), turns.end(), done)) {
+    for (Turns& turn : turns) {
+      if (turns.size() > 1) std::this_thread::sleep_for(kSettle);
+      turn.take();
+    }
+  }
+  std::vector<Times> result;
+  for (const Turns& turn : turns) result.push_back(turn.times());
   return result;
 }
 

@@ -23,6 +23,7 @@ struct Times {
   std::vector<double> samples;
   double best() const;    // infinity without samples
   double median() const;  // infinity without samples
+  std::string error;      // why there are no more; empty if all went well
 };
 
 class Contestant {
@@ -44,6 +45,7 @@ class Local : public Contestant {
 
 // Each warms up with two calls; then they take turns until each has at least five samples and
 // `seconds` of its own. A turn of a short call is a burst of samples after one that is not kept.
+// One that throws is out, and the others go on.
 std::vector<Times> take_turns(const std::vector<Contestant*>& contestants, double seconds);
 
 // Of this process, since the last reset.

@@ -19,7 +19,9 @@ namespace plait::bench {
 // machine's measured rates (limits.h).
 struct Cost {
   double flops = 0;
+  double bf16_flops = 0;  // of products of bf16 values, summed in f32
   double bytes = 0;
+  double footprint = 0;  // distinct bytes among them; 0: all are
   double exps = 0;
   double erfs = 0;
   double random_words = 0;  // of Philox
@@ -47,10 +49,12 @@ struct Work {
   std::string name;
   WorkKind kind = WorkKind::run;
   Cost cost;
-  std::vector<std::string> peers;  // that know this work
-  double tolerance = 0;            // of a peer's result, relative to its root mean square; 0: the
-                                   // result is random
+  double tolerance = 0;  // of a peer's result, relative to its root mean square; 0: the result is
+                         // random
   std::function<Instance()> build;
+  std::map<std::string, std::string> without;  // peers that do not run it, and why
+  std::string missing;                         // what Plait lacks for it; then only peers run
+  int64_t parts = 1;                           // equal parts of a run; seconds are of one
 };
 
 // Every work of the page, in its order.
@@ -66,12 +70,13 @@ struct Family {
 };
 std::vector<Family> kernel_families();    // works_kernels.cpp
 std::vector<Family> training_families();  // works_training.cpp
+std::vector<Family> vision_families();    // works_vision.cpp
 
 // Standard normal values, scaled; the same for the same seed.
 Array normal(std::vector<int64_t> shape, int64_t seed, double scale = 1, DType dtype = DType::f32);
 // Integers below `limit`.
 Array integers(std::vector<int64_t> shape, int64_t seed, int64_t limit);
 
-inline const std::vector<std::string> kAllPeers = {"torch", "compile", "jax"};
+inline constexpr const char* kPeers[] = {"torch", "compile", "jax"};
 
 }  // namespace plait::bench

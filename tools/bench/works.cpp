@@ -15,69 +15,68 @@ constexpr uint64_t kSalt = 0xFFFFFFFB;
 
 std::vector<Family> families() {
   std::vector<Family> all = kernel_families();
-  std::vector<Family> training = training_families();
-  std::move(training.begin(), training.end(), std::back_inserter(all));
+  for (auto* more : {training_families, vision_families}) {
+    std::vector<Family> families = more();
+    std::move(families.begin(), families.end(), std::back_inserter(all));
+  }
   all.push_back({"import", [](const auto&) {
                    Work work;
                    work.kind = WorkKind::import;
+                   work.without["compile"] = "its import is torch's";
                    return work;
                  }});
   return all;
 }
 
+std::vector<std::string> names_in_order() {
+  std::vector<std::string> names;
+  for (const char* suffix : {"", "_ta", "_tb", "_bf16"}) {
+    for (const char* sizes :
+         {"64x64x64", "128x128x128", "256x256x256", "512x512x512", "1024x1024x1024",
+          "2048x2048x2048", "513x511x509", "1x3072x768", "4x768x3072", "512x50257x768",
+          "512x3072x768", "512x768x3072", "7x1000x13"}) {
+      names.push_back(fmt::format("gemm_{}{}", sizes, suffix));
+    }
+  }
+  for (const char* name : {"gemm_bias_gelu_512x3072x768",
+                           "softmax_4096x1024",
+                           "layernorm_8192x768",
+                           "layernorm_fwdbwd_8192x768",
+                           "bias_dropout_residual_ln_8192x768",
+                           "bias_dropout_residual_ln_fwdbwd_8192x768",
+                           "cross_entropy_fwdbwd_1024x50257",
+                           "linear_cross_entropy_fwdbwd_1024x50257x768",
+                           "adamw_50M",
+                           "gelu_fwdbwd_16M",
+                           "attention_fwd_L128",
+                           "attention_fwdbwd_L128",
+                           "attention_fwd_L512",
+                           "attention_fwdbwd_L512",
+                           "attention_fwd_L1024",
+                           "attention_fwdbwd_L1024",
+                           "attention_fwd_L2048",
+                           "attention_fwdbwd_L2048",
+                           "conv3x3_8x64x56x56",
+                           "conv3x3_fwdbwd_8x64x56x56",
+                           "mlp_mnist_step_b128",
+                           "gpt_demo_step",
+                           "gpt_6L384_step_8x256",
+                           "gpt2_124M_step_2x256",
+                           "gpt2_124M_step_2x256_bf16",
+                           "resnet18_step_b8",
+                           "compile_gpt2_124M",
+                           "compile_gpt2_48L",
+                           "dispatch_1000",
+                           "import"}) {
+    names.push_back(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 const std::vector<std::string>& listed_works() {
-  static const std::vector<std::string> names = {
-      "gemm_64x64x64",
-      "gemm_128x128x128",
-      "gemm_256x256x256",
-      "gemm_512x512x512",
-      "gemm_1024x1024x1024",
-      "gemm_2048x2048x2048",
-      "gemm_513x511x509",
-      "gemm_1x3072x768",
-      "gemm_4x768x3072",
-      "gemm_512x50257x768",
-      "gemm_512x3072x768",
-      "gemm_512x768x3072",
-      "gemm_7x1000x13",
-      "gemm_1024x1024x1024_ta",
-      "gemm_1024x1024x1024_tb",
-      "gemm_1x3072x768_tb",
-      "gemm_512x3072x768_tb",
-      "gemm_512x512x512_bf16",
-      "gemm_1024x1024x1024_bf16",
-      "gemm_512x3072x768_bf16",
-      "gemm_bias_gelu_512x3072x768",
-      "softmax_4096x1024",
-      "layernorm_8192x768",
-      "layernorm_fwdbwd_8192x768",
-      "bias_dropout_residual_ln_8192x768",
-      "bias_dropout_residual_ln_fwdbwd_8192x768",
-      "cross_entropy_fwdbwd_1024x50257",
-      "linear_cross_entropy_fwdbwd_1024x50257x768",
-      "adamw_50M",
-      "gelu_fwdbwd_16M",
-      "attention_fwd_L128",
-      "attention_fwdbwd_L128",
-      "attention_fwd_L512",
-      "attention_fwdbwd_L512",
-      "attention_fwd_L1024",
-      "attention_fwdbwd_L1024",
-      "attention_fwd_L2048",
-      "attention_fwdbwd_L2048",
-      "conv3x3_8x64x56x56",
-      "conv3x3_fwdbwd_8x64x56x56",
-      "mlp_mnist_step_b128",
-      "gpt_demo_step",
-      "gpt_6L384_step_8x256",
-      "gpt2_124M_step_2x256",
-      "compile_gpt2_124M",
-      "compile_gpt2_48L",
-      "dispatch_1000",
-      "import",
-  };
+  static const std::vector<std::string> names = names_in_order();
   return names;
 }
 

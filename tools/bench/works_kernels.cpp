@@ -62,7 +62,11 @@ class Builder {
 };
 
 Work deterministic(Cost cost, std::function<Instance()> build, double tolerance = kTolerance) {
-  return {{}, WorkKind::run, cost, kAllPeers, tolerance, std::move(build)};
+  Work work;
+  work.cost = cost;
+  work.tolerance = tolerance;
+  work.build = std::move(build);
+  return work;
 }
 
 Work gemm(const Groups& g) {
@@ -70,7 +74,8 @@ Work gemm(const Groups& g) {
   const bool left = g[3] == "_ta", right = g[3] == "_tb";
   const DType dtype = g[4].empty() ? DType::f32 : DType::bf16;
   const double elements = static_cast<double>(m * k + k * n + m * n);
-  const Cost cost = {.flops = 2.0 * m * n * k, .bytes = dtype_size(dtype) * elements};
+  Cost cost = {.bytes = dtype_size(dtype) * elements};
+  (dtype == DType::f32 ? cost.flops : cost.bf16_flops) = 2.0 * m * n * k;
   return deterministic(
       cost,
       [=] {
@@ -109,7 +114,10 @@ Work softmax_rows(const Groups& g) {
 Work layernorm(const Groups& g) {
   const bool backward = !g[0].empty();
   const int64_t rows = size_of(g[1]), columns = size_of(g[2]);
-  return deterministic({.bytes = (backward ? 20.0 : 8.0) * rows * columns}, [=] {
+  const double n = 1.0 * rows * columns;
+  // Backward reads x again.
+  const Cost cost = {.bytes = (backward ? 20 : 8) * n, .footprint = (backward ? 16 : 8) * n};
+  return deterministic(cost, [=] {
     Builder b;
     const Tensor x = b.add_normal("x", {rows, columns});
     const Tensor weight = b.add_normal("weight", {columns});
@@ -146,7 +154,7 @@ Work bias_dropout_residual_ln(const Groups& g) {
 Work cross_entropy_rows(const Groups& g) {
   const int64_t rows = size_of(g[0]), classes = size_of(g[1]);
   const double n = 1.0 * rows * classes;
-  return deterministic({.bytes = 12 * n, .exps = n}, [=] {
+  return deterministic({.bytes = 12 * n, .footprint = 8 * n, .exps = n}, [=] {
     Builder b;
     const Tensor logits = b.add_normal("logits", {rows, classes});
     const Tensor targets = b.add("targets", integers({rows}, 2, classes));
@@ -236,8 +244,8 @@ Work dispatch(const Groups& g) {
     };
     return instance;
   });
-  // torch.compile and jax would fuse the chain.
-  work.peers = {"torch"};
+  work.parts = count;
+  for (const char* peer : {"compile", "jax"}) work.without[peer] = "it would fuse the chain";
   return work;
 }
 

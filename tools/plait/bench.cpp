@@ -1,6 +1,7 @@
 // plait bench: works measured against the machine's limits and against other frameworks.
 #include <fmt/format.h>
 
+#include <cstring>
 #include <filesystem>
 
 #include "core/error.h"
@@ -47,8 +48,13 @@ json measure_apart(const Arguments& arguments, const std::string& name) {
   bench::Subprocess process(command);
   std::string output;
   const int status = process.wait(&output);
-  if (status == 0) return json::parse(output);
-  return {{"work", name}, {"error", fmt::format("failed with status {}", status)}};
+  // A work that failed says why in its line.
+  const json result = json::parse(output, nullptr, /*allow_exceptions=*/false);
+  if (result.is_object()) return result;
+  const std::string reason =
+      status > 128 ? fmt::format("ended by signal {} ({})", status - 128, strsignal(status - 128))
+                   : fmt::format("failed with status {}", status);
+  return {{"work", name}, {"error", reason}};
 }
 
 void print(const Arguments& arguments, const json& result, bool header) {

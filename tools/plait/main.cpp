@@ -32,8 +32,8 @@ int run(int argc, char** argv) {
   app.fallthrough();
   add_option_flags(app);
   const plait::tool::Verb verbs[] = {
-      plait::tool::add_bench(app),   plait::tool::add_dtypes(app), plait::tool::add_opt(app),
-      plait::tool::add_options(app), plait::tool::add_run(app),
+      plait::tool::add_bench(app), plait::tool::add_dtypes(app),  plait::tool::add_ops(app),
+      plait::tool::add_opt(app),   plait::tool::add_options(app), plait::tool::add_run(app),
   };
   CLI11_PARSE(app, argc, argv);
   plait::set_log_filter(plait::Options::global().log);

@@ -16,6 +16,7 @@ struct Verb {
 
 Verb add_bench(CLI::App& app);
 Verb add_dtypes(CLI::App& app);
+Verb add_ops(CLI::App& app);
 Verb add_opt(CLI::App& app);
 Verb add_options(CLI::App& app);
 Verb add_run(CLI::App& app);

@@ -112,3 +112,15 @@ TEST_CASE("launches add up until a reset") {
   launch(k, *compiled, {x.data(), y.data()}, {1});
   CHECK(byte_counts(*compiled).bytes() == 256);
 }
+
+TEST_CASE("segments of a launch on other memory move bytes of their own") {
+  const kernel::Kernel k = elementwise(kernel::Op::neg, DType::f32, DType::f32, 8);
+  const auto compiled = make_interpreter_backend()->compile(k);
+  reset_byte_counts(*compiled);
+  std::vector<float> x(100, 1), y(100), other(60, 1), z(60);
+  launch(k, *compiled, {x.data(), y.data()}, {100});
+  launch(k, *compiled, {other.data(), z.data()}, {60});
+  CHECK(byte_counts(*compiled).bytes() == 4 * 2 * 160);
+  launch(k, *compiled, {x.data(), y.data()}, {100});  // again: all in the cache
+  CHECK(byte_counts(*compiled).bytes() == 4 * 2 * 160);
+}

@@ -75,6 +75,34 @@ TEST_CASE("blocks cut by min") {
   CHECK_FALSE(facts.proves_in_range(var(1), 255));
 }
 
+TEST_CASE("tails of blocks cut by min") {
+  // Chunks of c, blocks of 4096 in them, vectors of 32 in those, and what is left of a block.
+  Facts facts;
+  const Expr n = size("n"), c = Expr::symbol("chunk", 4096, int64_t{1} << 30, 4096);
+  facts.add_variable(0, floor_div(n - 1, c) + 1);
+  const Expr chunk = min(c, n - c * var(0));
+  facts.add_variable(1, ceil_div(chunk, 4096));
+  const Expr block = min(4096, chunk - 4096 * var(1));
+  facts.add_variable(2, 32);
+  const Expr left = 32 * floor_div(block, 32) + var(2);
+  const Expr start = c * var(0) + 4096 * var(1);
+  CHECK_FALSE(facts.proves_in_range(start + left, n));
+  facts.add_less(left, block);
+  CHECK(facts.proves_in_range(start + left, n));
+  CHECK_FALSE(facts.proves_in_range(start + left + 1, n));
+}
+
+TEST_CASE("vectors of blocks of rows") {
+  Facts facts;
+  facts.add_variable(0, 26);
+  const Expr row = floor_div(var(0), 13), block = mod(var(0), 13);
+  facts.add_variable(1, floor_div(min(4096, 50257 - 4096 * block), 32));
+  facts.add_variable(2, 32);
+  const Expr address = 50257 * row + 4096 * block + 32 * var(1) + var(2);
+  CHECK(facts.proves_in_range(address, 2 * 50257));
+  CHECK_FALSE(facts.proves_in_range(address + 32, 2 * 50257));
+}
+
 TEST_CASE("quotients and remainders of guarded indices") {
   Facts facts;
   const Expr m = size("m");
@@ -148,3 +176,16 @@ TEST_CASE("proofs are sound") {
   CHECK(proven > 40);
   CHECK(refuted > 40);
 }
+TEST_CASE("what a guard says of quotients and remainders") {
+  Facts facts;
+  facts.add_variable(0, 18);
+  facts.add_variable(1, 32);
+  CHECK_FALSE(facts.proves_nonnegative(-floor_div(var(1), 2)));
+  facts.add_less(var(1), 2);
+  CHECK(facts.proves_nonnegative(-floor_div(var(1), 2)));
+  CHECK(facts.proves_nonnegative(-3 * floor_div(var(1), 2)));
+  CHECK(facts.proves_nonnegative(mod(var(1), 2) - var(1)));
+  CHECK(facts.proves_nonnegative(var(1) - mod(var(1), 2)));
+  CHECK_FALSE(facts.proves_nonnegative(mod(var(1), 2) - 1));
+}
+

@@ -116,6 +116,10 @@ TEST_CASE("register indices") {
   CHECK_THAT(complaint("    vector l < 8:\n      acc[2*l] = 1\n"), Contains("by 1 or 0"));
   CHECK_THAT(complaint("    loop s < 8:\n      acc[s] = 1\n"), Contains("which is not unrolled"));
   CHECK_THAT(complaint("    when n <= 63:\n      acc[n] = 1\n"), Contains("depends on a size"));
+  CHECK(complaint("    prefetch x[1000]\n") == "");
+  CHECK_THAT(complaint("    prefetch acc[0]\n"), Contains("takes a parameter"));
+  CHECK_THAT(complaint("    vector l < 8:\n      prefetch x[l]\n"),
+             Contains("outside vector loops"));
   CHECK(complaint("    transpose acc\n") == "");
   CHECK_THAT(complaint("    transpose t\n"), Contains("square register tile"));
   CHECK_THAT(complaint("    vector l < 8:\n      transpose acc\n"), Contains("in a vector loop"));

@@ -1,9 +1,10 @@
+#include "passes/simplify.h"
+
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
-#include "passes/simplify.h"
 #include "tests/support/graphs.h"
 
 using namespace plait;

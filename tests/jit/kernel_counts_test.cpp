@@ -1,0 +1,160 @@
+// How many launches a composite takes, and how many bytes they move: a launch counts as one only if
+// it moves no more than its operands and results, within a twentieth.
+#include <catch2/catch.hpp>
+
+#include "jit/interp/byte_counts.h"
+#include "jit/program_impl.h"
+#include "ops/compose.h"
+#include "ops/functions.h"
+#include "ops/optim/adamw.h"
+#include "passes/gradients.h"
+#include "tests/support/programs.h"
+
+namespace plait {
+namespace {
+
+struct Cost {
+  size_t launches;
+  double bytes;
+};
+
+// Of one run on the interpreter.
+Cost cost_of(Program program, const std::map<std::string, Array>& inputs) {
+  auto entry_of = [](const std::shared_ptr<KernelInfo>& info) -> const CompiledKernel& {
+    return *dynamic_cast<const KernelEntry&>(*info).compiled;
+  };
+  for (const auto& info : program.kernels()) reset_byte_counts(entry_of(info));
+  program.run(inputs);
+  double bytes = 0;
+  std::set<const CompiledKernel*> counted;
+  for (const auto& info : program.kernels()) {
+    const CompiledKernel& kernel = entry_of(info);
+    if (counted.insert(&kernel).second) bytes += static_cast<double>(byte_counts(kernel).bytes());
+  }
+  return {program.launches(), bytes};
+}
+
+Options interpreted() {
+  Options options;
+  options.backend = Engine::interp;
+  options.threads = 1;
+  return options;
+}
+
+class Kernels {
+ protected:
+  Kernels() { reset_current_graph(); }
+
+  Tensor make(const std::string& name, std::vector<int64_t> shape, DType dtype = DType::f32) {
+    inputs_[name] = test::random_array(dtype, std::move(shape), random_);
+    return input(name, dtype, inputs_[name].type().shape);
+  }
+  Tensor classes(const std::string& name, int64_t count, int64_t limit) {
+    Array array = Array::empty(DType::i64, {count});
+    for (int64_t i = 0; i < count; ++i) array.data<int64_t>()[i] = (i * 7919) % limit;
+    inputs_[name] = array;
+    return input(name, DType::i64, {count});
+  }
+  std::vector<Tensor> backward(const std::vector<Tensor>& y, const std::vector<Tensor>& dy,
+                               const std::vector<Tensor>& wrt) {
+    const std::shared_ptr<Graph> graph = current_graph();
+    Tensor loss;
+    for (size_t i = 0; i < y.size(); ++i) {
+      const Tensor part = sum(y[i] * dy[i]);
+      loss = loss.defined() ? loss + part : part;
+    }
+    std::vector<Value> values;
+    for (const Tensor& x : wrt) values.push_back(x.value());
+    std::vector<Tensor> result;
+    for (Value v : gradients(*graph, loss.value(), values)) result.emplace_back(graph, v);
+    return result;
+  }
+  // `floor`: elements of four bytes that any program must read or write.
+  void check(const std::vector<Tensor>& outputs, size_t most_launches, double floor) {
+    const Cost cost = cost_of(compile(outputs, interpreted()), inputs_);
+    CHECK(cost.launches <= most_launches);
+    CHECK(cost.bytes <= 1.05 * 4 * floor);
+    CHECK(cost.bytes >= 4 * floor);
+  }
+
+  std::mt19937 random_{3};
+  std::map<std::string, Array> inputs_;
+};
+
+// Rows of 3 KB; together more than a cache.
+constexpr int64_t kRows = 300, kColumns = 771;
+constexpr double kAll = kRows * kColumns;
+
+}  // namespace
+
+TEST_CASE_METHOD(Kernels, "softmax is one kernel") {
+  check({softmax(make("x", {kRows, kColumns}), 1)}, 1, 2 * kAll);
+}
+
+TEST_CASE_METHOD(Kernels, "layer norm is one kernel, its backward at most two") {
+  const Tensor x = make("x", {kRows, kColumns});
+  const Tensor w = make("w", {kColumns}), b = make("b", {kColumns});
+  const Tensor y = layer_norm(x, {kColumns}, w, b);
+  SECTION("forward") { check({y}, 1, 2 * kAll + 2 * kColumns); }
+  SECTION("backward") {
+    const Tensor dy = make("dy", {kRows, kColumns});
+    std::vector<Tensor> outputs = backward({y}, {dy}, {x, w, b});
+    inputs_.erase("b");
+    check(outputs, 2, 3 * kAll + 3 * kColumns);
+  }
+}
+
+TEST_CASE_METHOD(Kernels, "a product with bias and gelu is one kernel") {
+  // Rows dominate: packing the right operand costs little.
+  const int64_t m = 1000, n = 48, k = 40;
+  const Tensor a = make("a", {m, k}), b = make("b", {k, n}), bias = make("bias", {n});
+  check({gelu(matmul(a, b) + bias)}, 1, static_cast<double>(m * k + k * n + n + m * n));
+}
+
+TEST_CASE_METHOD(Kernels, "residual, dropout and layer norm are one kernel, backward at most two") {
+  const Tensor x = make("x", {kRows, kColumns}), r = make("r", {kRows, kColumns});
+  const Tensor w = make("w", {kColumns}), b = make("b", {kColumns});
+  const Tensor h = r + dropout(x, 0.1);
+  const Tensor y = layer_norm(h, {kColumns}, w, b);
+  const double key = 4;  // two numbers of 8 bytes, read here
+  // Advancing the random state is a launch of its own, of these two numbers.
+  const size_t advance = 1;
+  SECTION("forward") { check({h, y}, 1 + advance, 4 * kAll + 2 * kColumns + key); }
+  SECTION("backward") {
+    const Tensor dy = make("dy", {kRows, kColumns}), dh = make("dh", {kRows, kColumns});
+    std::vector<Tensor> outputs = backward({h, y}, {dh, dy}, {x, r, w, b});
+    inputs_.erase("b");
+    check(outputs, 2 + advance, 6 * kAll + 3 * kColumns + key);
+  }
+}
+
+TEST_CASE_METHOD(Kernels, "cross-entropy and its gradient are one kernel") {
+  const Tensor logits = make("logits", {kRows, kColumns});
+  const Tensor targets = classes("targets", kRows, kColumns);
+  const Tensor loss = cross_entropy(logits, targets);
+  const std::shared_ptr<Graph> graph = current_graph();
+  const std::vector<Value> wrt = {logits.value()};
+  const Tensor gradient(graph, gradients(*graph, loss.value(), wrt)[0]);
+  check({loss, gradient}, 1, 2 * kAll + 2 * kRows + 1);
+}
+
+TEST_CASE_METHOD(Kernels, "AdamW of all parameters is one launch") {
+  const std::vector<std::vector<int64_t>> shapes = {{64, 1000}, {33}, {20, 3, 5}, {2}, {5000}};
+  std::vector<std::shared_ptr<Slot>> parameters;
+  std::vector<Tensor> gradients;
+  double elements = 0;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const std::string name = std::to_string(i);
+    parameters.push_back(
+        std::make_shared<Slot>(name, test::random_array(DType::f32, shapes[i], random_)));
+    gradients.push_back(make("g" + name, shapes[i]));
+    elements += static_cast<double>(parameters.back()->value().count());
+  }
+  optim::AdamW optimizer(parameters);
+  optimizer.update(gradients);
+  for (const auto& [name, value] : optimizer.scalars()) inputs_[name] = value;
+  // The output is a copy of an input.
+  check({gradients[3]}, 1, 7 * elements);
+}
+
+}  // namespace plait

@@ -1,0 +1,249 @@
+// Slots and outputs over runs: what may be written over, what may not, and what is allocated.
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "jit/program_impl.h"
+#include "ops/functions.h"
+#include "ops/optim/sgd.h"
+#include "ops/random.h"
+#include "tests/support/error_text.h"
+#include "tests/support/programs.h"
+
+namespace plait {
+namespace {
+
+Array filled(std::vector<int64_t> shape, double value) {
+  return Array::full(DType::f32, std::move(shape), Scalar(DType::f32, value));
+}
+
+std::shared_ptr<Slot> slot_of(const std::string& name, std::vector<int64_t> shape, double value) {
+  return std::make_shared<Slot>(name, filled(std::move(shape), value));
+}
+
+bool all_are(const Array& array, double value) {
+  for (int64_t i = 0; i < array.count(); ++i) {
+    if (array.at(i).as_double() != value) return false;
+  }
+  return true;
+}
+
+// A number of threads that no other test uses: its pool has no scratch from before.
+Options options(int64_t threads = 0) {
+  Options result;
+  result.cache_dir = "off";
+  result.threads = threads;
+  return result;
+}
+
+class Storing {
+ protected:
+  Storing() { reset_current_graph(); }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Storing, "an elementwise update of a slot goes over its old value") {
+  const auto w = slot_of("w", {1000}, 1);
+  const Tensor x = input("x", DType::f32, {1000});
+  assign(w, parameter(w) * 2.0 + x);
+  Program program = compile({sum(x)}, options());
+  const std::map<std::string, Array> inputs = {{"x", filled({1000}, 1)}};
+  const void* memory = w->value().buffer->data();
+  for (const double expected : {3.0, 7.0, 15.0}) {
+    program.run(inputs);
+    CHECK(w->value().buffer->data() == memory);
+    CHECK(all_are(w->value(), expected));
+  }
+  SECTION("unless somebody holds that value") {
+    const Array held = w->value();
+    program.run(inputs);
+    CHECK(all_are(held, 15));
+    CHECK(all_are(w->value(), 31));
+    CHECK(w->value().buffer != held.buffer);
+  }
+}
+
+TEST_CASE_METHOD(Storing, "readers of a slot see the value at entry, before and after its update") {
+  const auto w = slot_of("w", {4096}, 2);
+  const Tensor old = parameter(w);
+  // Launches before, at and behind the update: a scan and a product stand between them.
+  const Tensor before = cumsum(old, 0);
+  const Tensor next = old * 3.0 + slice(before, 0, 0, 1) * 0.0;
+  assign(w, next);
+  const Tensor later = cumsum(flip(old, {0}) + next * 0.0, 0);
+  Program program = compile({before, later, old}, options());
+  for (const double value : {2.0, 6.0, 18.0}) {
+    const std::vector<Array> got = program.run();
+    CHECK(got[0].at(4095).as_double() == 4096 * value);
+    CHECK(got[1].at(4095).as_double() == 4096 * value);
+    CHECK(all_are(got[2], value));
+    CHECK(all_are(w->value(), 3 * value));
+  }
+}
+
+TEST_CASE_METHOD(Storing, "two slots trade their values in one step") {
+  const auto a = slot_of("a", {777}, 1), b = slot_of("b", {777}, 2);
+  SECTION("as they are") {
+    const Tensor old_a = parameter(a), old_b = parameter(b);
+    assign(a, old_b);
+    assign(b, old_a);
+    Program program = compile({sum(old_a)}, options());
+    program.run();
+    CHECK((all_are(a->value(), 2) && all_are(b->value(), 1)));
+    program.run();
+    CHECK((all_are(a->value(), 1) && all_are(b->value(), 2)));
+    CHECK(a->value().buffer != b->value().buffer);
+  }
+  SECTION("changed on the way") {
+    const Tensor old_a = parameter(a), old_b = parameter(b);
+    assign(a, old_b + 10.0);
+    assign(b, old_a * 5.0);
+    Program program = compile({sum(old_a)}, options());
+    program.run();
+    CHECK((all_are(a->value(), 12) && all_are(b->value(), 5)));
+    program.run();
+    CHECK((all_are(a->value(), 15) && all_are(b->value(), 60)));
+  }
+  SECTION("in one kernel") {
+    const Tensor old_a = parameter(a), old_b = parameter(b);
+    const Tensor x = input("x", DType::f32, {777});
+    assign(a, old_b + x);
+    assign(b, old_a * 5.0 - x);
+    Program program = compile({exp(x)}, options());
+    CHECK(program.launches() == 1);
+    program.run({{"x", filled({777}, 1)}});
+    CHECK((all_are(a->value(), 3) && all_are(b->value(), 4)));
+    program.run({{"x", filled({777}, 1)}});
+    CHECK((all_are(a->value(), 5) && all_are(b->value(), 14)));
+  }
+  SECTION("one value for both, and an output") {
+    const Tensor next = parameter(a) + parameter(b);
+    assign(a, next);
+    assign(b, next);
+    Program program = compile({next}, options());
+    const Array first = program.run()[0], second = program.run()[0];
+    CHECK((all_are(first, 3) && all_are(second, 6)));
+    CHECK((all_are(a->value(), 6) && all_are(b->value(), 6)));
+    CHECK(a->value().buffer != b->value().buffer);
+    CHECK(a->value().buffer != second.buffer);
+  }
+}
+
+TEST_CASE_METHOD(Storing, "an output that is held keeps its values") {
+  const Tensor x = input("x", DType::f32, {500});
+  Program program = compile({x + 1.0, x}, options());
+  std::vector<std::vector<Array>> held;
+  for (int i = 0; i < 5; ++i) held.push_back(program.run({{"x", filled({500}, i)}}));
+  for (int i = 0; i < 5; ++i) {
+    CHECK(all_are(held[i][0], i + 1));
+    CHECK(all_are(held[i][1], i));
+  }
+  const void* memory = held[3][0].buffer->data();
+  held.clear();
+  // The last outputs are used again once they are let go of.
+  const std::vector<Array> again = program.run({{"x", filled({500}, 7)}});
+  CHECK(again[0].buffer->data() != memory);
+  CHECK(all_are(again[0], 8));
+}
+
+TEST_CASE_METHOD(Storing, "inputs are borrowed: never written, never part of an output") {
+  const Tensor x = input("x", DType::f32, {300});
+  Program program = compile({x * 2.0, x, reshape(x, {30, 10})}, options());
+  const Array given = filled({300}, 4);
+  const std::vector<Array> got = program.run({{"x", given}});
+  CHECK(all_are(given, 4));
+  for (const Array& output : got) CHECK(output.buffer != given.buffer);
+}
+
+TEST_CASE_METHOD(Storing, "a run that meets a bad index changes no slot and no held output") {
+  const auto early = slot_of("early", {400}, 1), late = slot_of("late", {8, 5}, 1);
+  const Tensor ids = input("ids", DType::i64, {8});
+  const Tensor table = input("table", DType::f32, {10, 5});
+  const Tensor rows = embedding(ids, table);
+  assign(early, parameter(early) + 1.0);
+  assign(late, parameter(late) + rows);
+  const Tensor noise = dropout(parameter(early), 0.5);
+  Program program = compile({sum(rows), noise}, options());
+  Array good = Array::full(DType::i64, {8}, Scalar(DType::i64, int64_t{3}));
+  Array bad = good.clone();
+  bad.data<int64_t>()[6] = 10;
+  const Array ones = filled({10, 5}, 1);
+  const std::vector<Array> held = program.run({{"ids", good}, {"table", ones}});
+  const Array noise_before = held[1].clone();
+  const Array random_before = random_state()->value().clone();
+  const uint64_t version = early->version();
+  for (int i = 0; i < 2; ++i) {
+    const std::string text =
+        error_text<UserError>([&] { program.run({{"ids", bad}, {"table", ones}}); });
+    CHECK(text.find("index out of range; got index 10 for axis 0 of size 10 at position [6, ") !=
+          std::string::npos);
+    CHECK((all_are(early->value(), 2) && all_are(late->value(), 2)));
+    CHECK(early->version() == version);
+    CHECK(all_are(held[0], 40));
+    for (int64_t k = 0; k < 400; ++k) REQUIRE(held[1].at(k) == noise_before.at(k));
+    CHECK(random_state()->value().at(1) == random_before.at(1));
+  }
+  program.run({{"ids", good}, {"table", ones}});
+  CHECK((all_are(early->value(), 3) && all_are(late->value(), 3)));
+}
+
+TEST_CASE_METHOD(Storing, "peak_bytes is what a program allocates; later runs allocate nothing") {
+  const size_t before = Buffer::live_bytes();
+  {
+    const Tensor x = input("x", DType::f32, {64, 1500});
+    const Tensor w = input("w", DType::f32, {1500, 30});
+    const Tensor y = softmax(x, 1), z = cumsum(tanh(x), 1);
+    Program program = compile({matmul(y, w), sum(z * z, 0), matmul(z, w)}, options(3));
+    std::mt19937 random(1);
+    const std::map<std::string, Array> inputs = {
+        {"x", test::random_array(DType::f32, {64, 1500}, random)},
+        {"w", test::random_array(DType::f32, {1500, 30}, random)}};
+    const size_t given = inputs.at("x").bytes() + inputs.at("w").bytes();
+    program.run(inputs);
+    CHECK(program.peak_bytes() == Buffer::live_bytes() - before - given);
+    CHECK(program.peak_bytes() > 64 * 1500 * 4);
+    const uint64_t allocations = Buffer::allocations();
+    for (int i = 0; i < 3; ++i) program.run(inputs);
+    CHECK(Buffer::allocations() == allocations);
+    CHECK(program.peak_bytes() == Buffer::live_bytes() - before - given);
+    // Outputs that are held are replaced, and only these.
+    const std::vector<Array> held = program.run(inputs);
+    const std::vector<Array> next = program.run(inputs);
+    CHECK(Buffer::allocations() == allocations + 3);
+  }
+}
+
+TEST_CASE_METHOD(Storing, "a training step allocates nothing after the first two") {
+  const auto w = slot_of("w", {300, 20}, 0.5), b = slot_of("b", {20}, 0);
+  const Tensor x = input("x", DType::f32, {40, 300});
+  const Tensor loss = mean(square(matmul(x, parameter(w)) + parameter(b)));
+  auto optimizer = std::make_shared<optim::SGD>(std::vector{w, b},
+                                                optim::SGDOptions{.lr = 1e-3, .momentum = 0.9});
+  Program program = compile({loss}, optimizer, options());
+  const std::map<std::string, Array> inputs = {{"x", filled({40, 300}, 0.1)}};
+  double last = program.run(inputs)[0].item();
+  program.run(inputs);
+  const uint64_t allocations = Buffer::allocations();
+  const size_t live = Buffer::live_bytes();
+  for (int i = 0; i < 5; ++i) {
+    const double now = program.run(inputs)[0].item();
+    CHECK(now < last);
+    last = now;
+  }
+  CHECK(Buffer::allocations() == allocations);
+  CHECK(Buffer::live_bytes() == live);
+}
+
+TEST_CASE_METHOD(Storing, "sizes that change are bound anew, and old ones found right") {
+  const Expr n = dim("storage_n", 0, 10000);
+  const Tensor x = input("x", DType::f32, {n, 7});
+  Program program = compile({sum(cumsum(x, 0), 0), x + 1.0}, options());
+  for (const int64_t rows : {3, 1000, 0, 3, 999}) {
+    const std::vector<Array> got = program.run({{"x", filled({rows, 7}, 1)}});
+    CHECK(got[0].at(0).as_double() == 0.5 * static_cast<double>(rows * (rows + 1)));
+    CHECK(got[1].shape == std::vector<int64_t>{rows, 7});
+    CHECK(all_are(got[1], 2));
+  }
+}
+
+}  // namespace plait
