@@ -317,7 +317,8 @@ def package_stub(plait, records):
     shared = sorted({f"{n} as {n}" for n in taken} | set(hidden) - set(taken))
     imports = "from plait._core import (\n" + "".join(f"    {n},\n" for n in shared) + ")\n"
     imports += "".join(f"from plait import {n} as {n}\n" for n in modules)
-    head = HEADER.replace("import builtins\nimport os\n", "").replace("Callable, ", "") + "\n" + imports
+    header = HEADER.replace("import builtins\nimport os\n", "").replace("Callable, ", "")
+    head = header + "\n" + imports
     return "\n".join([head, *values, *functions, *classes]) + "\n"
 
 

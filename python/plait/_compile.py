@@ -27,7 +27,7 @@ def _flatten(value, leaves):
         hash(value)
     except TypeError:
         raise TypeError(
-            "[compile] arguments are tensors, arrays, lists, tuples and dicts of them, and hashable "
+            "[compile] arguments are tensors, arrays, lists, tuples, dicts of them, and hashable "
             f"constants; got {type(value).__name__}"
         ) from None
     return ("constant", type(value), value)

@@ -128,7 +128,7 @@ def _as_index(part, axis):
     if index.dtype == _core.DType.boolean:
         raise _core.UserError(
             f"[getitem] a mask gives a shape that only its values know; got {index.dtype}"
-            f"{list(index.shape)} for axis {axis}. hint: where(mask, x, other), or write: x[mask] = …"
+            f"{list(index.shape)} for axis {axis}. hint: where(mask, x, other), or x[mask] = …"
         )
     return index
 
@@ -158,7 +158,7 @@ def _view(tensor, index):
             result = _slice(result, part, axis)
             axis += 1
         elif isinstance(part, (bool, np.bool_)):
-            raise _core.UserError("[getitem] True and False are not indices. hint: None adds an axis")
+            raise _core.UserError("[getitem] True and False are not indices. hint: None adds one")
         elif _is_advanced(part):
             dims.append(axis)
             indices.append(_as_index(part, given))

@@ -21,7 +21,9 @@ class Optimizer:
             groups = [{"params": groups}]
         self._core = make(
             [
-                _core.ParameterGroup(list(g["params"]), **{k: v for k, v in g.items() if k != "params"})
+                _core.ParameterGroup(
+                    list(g["params"]), **{k: v for k, v in g.items() if k != "params"}
+                )
                 for g in groups
             ],
             *settings,

@@ -95,7 +95,8 @@ def test_half_numbers_keep_their_dtype_when_they_vary():
     for number in (0.1, 0.2, 0.3, 0.4):
         y = x * number
         assert y.dtype == plait.bf16
-        assert y.float().tolist() == (x.float() * plait.tensor(number).bfloat16()).bfloat16().tolist()
+        expected = (x.float() * plait.tensor(number).bfloat16()).bfloat16()
+        assert y.float().tolist() == expected.tolist()
 
 
 def regression(optimizer_of, compiled):

@@ -81,7 +81,10 @@ def test_state_dict_is_set_whole_or_not():
     before = other.scale.numpy()
     state = {name: t.numpy() for name, t in model.state_dict().items()}
     for change, text in [
-        ({"scale": np.ones(2, np.float32)}, r"'scale' has another type; got f32\[2\], needs f32\[1\]"),
+        (
+            {"scale": np.ones(2, np.float32)},
+            r"'scale' has another type; got f32\[2\], needs f32\[1\]",
+        ),
         ({"more": np.ones(2)}, "there is no 'more'"),
     ]:
         with pytest.raises(plait.UserError, match=text):

@@ -1,4 +1,4 @@
-"""Initial values, written into a tensor by Plait's own generator: C++ and Python models that draw in
+"""Initial values, written into a tensor by Plait's own generator: C++ and Python models drawing in
 the same order hold equal bits."""
 
 from plait import _core

@@ -188,4 +188,3 @@ TEST_CASE("what a guard says of quotients and remainders") {
   CHECK(facts.proves_nonnegative(var(1) - mod(var(1), 2)));
   CHECK_FALSE(facts.proves_nonnegative(mod(var(1), 2) - 1));
 }
-
