@@ -99,7 +99,7 @@ def build_commands():
         check=True,
     ).stdout.splitlines()
     link = shlex.split(lines[-1].removeprefix(": && ").removesuffix(" && :"))
-    (compiling,) = [shlex.split(line) for line in lines if line.endswith("/hello.cpp")]
+    (compiling,) = [c for c in map(shlex.split, lines) if c and c[-1].endswith("/hello.cpp")]
     for option in ["-o", "-MF", "-MT"]:
         at = compiling.index(option)
         del compiling[at : at + 2]
