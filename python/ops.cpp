@@ -73,7 +73,7 @@ class Reader {
   static std::vector<int64_t> integers(const py::handle& object) {
     if (is_integer(object)) return {object.cast<int64_t>()};
     std::vector<int64_t> result;
-    for (const py::handle item : list_of(object)) {
+    for (const py::object item : list_of(object)) {
       if (!is_integer(item)) throw py::cast_error("not an integer");
       result.push_back(item.cast<int64_t>());
     }
@@ -103,7 +103,7 @@ class Reader {
         return add(object);
       case Parameter::Type::tensors: {
         std::vector<OperandIndex> list;
-        for (const py::handle item : list_of(object)) list.push_back(add(item));
+        for (const py::object item : list_of(object)) list.push_back(add(item));
         return list;
       }
       case Parameter::Type::operand:
@@ -118,7 +118,7 @@ class Reader {
       case Parameter::Type::shape: {
         Shape shape;
         if (is_integer(object) || py::isinstance<Expr>(object)) return Shape{to_size(object)};
-        for (const py::handle item : list_of(object)) shape.push_back(to_size(item));
+        for (const py::object item : list_of(object)) shape.push_back(to_size(item));
         return shape;
       }
       case Parameter::Type::number:

@@ -135,7 +135,7 @@ class CaptureScope {
 
   LazyTensor placeholder(const py::object& dtype, const py::sequence& shape, bool requires_grad) {
     Shape sizes;
-    for (const py::handle size : shape) sizes.push_back(to_size(size));
+    for (const py::object size : shape) sizes.push_back(to_size(size));
     const Ref ref = lazy::placeholder_node("arg" + std::to_string(arguments_.size()),
                                            {to_dtype(dtype), std::move(sizes)});
     ref.node->requires_grad = requires_grad;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "passes/fusion/axis_roles.h"
 #include "passes/fusion/cluster.h"
 #include "passes/fusion/roles.h"
@@ -41,6 +42,7 @@ class Planner {
 
  private:
   void make_cluster(Value anchor) {
+    check_interrupt();
     Cluster cluster(graph_, roles_, partition_, anchor);
     if (fuse_) cluster.grow();
     const int home = static_cast<int>(partition_.clusters.size());
