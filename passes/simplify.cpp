@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/interrupt.h"
 #include "passes/simplify/simplifier.h"
 
 namespace plait {
@@ -45,6 +46,7 @@ Graph sweep(const Graph& graph, const NumberedRewrite& rewrite) {
   std::vector<Value> map(graph.size(), kNoValue);
   for (Value v = 0; v < graph.size(); ++v) {
     if (!live[v]) continue;
+    check_interrupt();
     std::vector<Value> operands;
     for (Value operand : graph.node(v).operands) operands.push_back(map[operand]);
     const auto before = static_cast<Value>(result.size());

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/graph/text.h"
+#include "core/interrupt.h"
 #include "core/rules/infer.h"
 
 namespace plait {
@@ -234,6 +235,7 @@ Graph rewrite_graph(const Graph& graph, const NodeRewrite& rewrite) {
   std::vector<Value> operands;
   for (Value v = 0; v < graph.size(); ++v) {
     if (!live[v]) continue;
+    check_interrupt();
     const Node& node = graph.node(v);
     operands.clear();
     for (Value operand : node.operands) operands.push_back(map[operand]);
