@@ -92,13 +92,14 @@ bool Program::Impl::has_symbols() const {
 
 std::vector<Array> Program::Impl::run(const std::map<std::string, Array>& inputs) {
   std::lock_guard lock(mutex_);
-  // The threads and their scratch memory are the process's: one run at a time.
-  static std::mutex pool_mutex;
-  std::lock_guard pool_lock(pool_mutex);
   return run_once(inputs);
 }
 
 std::vector<Array> Program::Impl::run_once(const std::map<std::string, Array>& inputs) {
+  // Programs share slots: one run at a time of those that have any. Others overlap.
+  static std::mutex slots_mutex;
+  std::unique_lock slots_lock(slots_mutex, std::defer_lock);
+  if (!storage_.slots.empty()) slots_lock.lock();
   if (!optimizer) return run_locked(inputs, true);
   std::map<std::string, Array> all = inputs;
   for (const auto& [name, value] : optimizer->scalars()) all.insert_or_assign(name, value);
