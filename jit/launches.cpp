@@ -64,18 +64,17 @@ void name_segment(const Graph& graph, const fusion::Group& group, Segment& segme
 }
 
 // Proofs of accesses take longer than the rest of lowering: a kernel is verified once a process.
-void verify_once(const kernel::Kernel& kernel, const std::string& text) {
+// Its name is that of its content.
+void verify_once(const kernel::Kernel& kernel) {
   static std::mutex mutex;
-  static std::set<std::pair<uint64_t, uint64_t>> verified;
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  const std::pair key(hash.high64, hash.low64);
+  static std::set<std::string> verified;
   {
     std::lock_guard lock(mutex);
-    if (verified.contains(key)) return;
+    if (verified.contains(kernel.name)) return;
   }
   kernel::verify(kernel);
   std::lock_guard lock(mutex);
-  verified.insert(key);
+  verified.insert(kernel.name);
 }
 
 std::string content_name(const std::string& text) {
@@ -131,7 +130,7 @@ class Lowering {
     if (!is_new) return entry->second;
     kernel.name = content_name(entry->first);
     PLAIT_LOG(trace, "lowered\n{}", entry->first);
-    verify_once(kernel, entry->first);
+    verify_once(kernel);
     kernels_.push_back(std::move(kernel));
     return entry->second;
   }
