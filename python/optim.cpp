@@ -105,6 +105,17 @@ Options adam_options(double lr, std::pair<double, double> betas, double eps, dou
           .schedule = to_schedule(schedule)};
 }
 
+template <class Kind, class KindOptions>
+void bind_adam(py::module_& module, const char* name) {
+  module.def(
+      name, [](const std::vector<PyGroup>& groups, double lr, std::pair<double, double> betas,
+               double eps, double weight_decay, int64_t decay_min_rank,
+               std::optional<double> clip_norm, const py::object& schedule) {
+        return make<Kind>(groups, adam_options<KindOptions>(lr, betas, eps, weight_decay,
+                                                            decay_min_rank, clip_norm, schedule));
+      });
+}
+
 }  // namespace
 
 std::shared_ptr<Optimizer> to_optimizer(const py::object& object) {
@@ -150,22 +161,8 @@ void bind_optimizers(py::module_& module) {
         }
         return result;
       });
-  module.def("adamw",
-             [](const std::vector<PyGroup>& groups, double lr, std::pair<double, double> betas,
-                double eps, double weight_decay, int64_t decay_min_rank,
-                std::optional<double> clip_norm, const py::object& schedule) {
-               return make<optim::AdamW>(
-                   groups, adam_options<optim::AdamWOptions>(lr, betas, eps, weight_decay,
-                                                             decay_min_rank, clip_norm, schedule));
-             });
-  module.def("adam",
-             [](const std::vector<PyGroup>& groups, double lr, std::pair<double, double> betas,
-                double eps, double weight_decay, int64_t decay_min_rank,
-                std::optional<double> clip_norm, const py::object& schedule) {
-               return make<optim::Adam>(
-                   groups, adam_options<optim::AdamOptions>(lr, betas, eps, weight_decay,
-                                                            decay_min_rank, clip_norm, schedule));
-             });
+  bind_adam<optim::AdamW, optim::AdamWOptions>(module, "adamw");
+  bind_adam<optim::Adam, optim::AdamOptions>(module, "adam");
   module.def("sgd", [](const std::vector<PyGroup>& groups, double lr, double momentum,
                        bool nesterov, double weight_decay, int64_t decay_min_rank,
                        std::optional<double> clip_norm, const py::object& schedule) {
