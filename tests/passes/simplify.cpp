@@ -5,6 +5,7 @@
 
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
+#include "tests/passes/simplified.h"
 #include "tests/support/graphs.h"
 
 using namespace plait;
@@ -13,15 +14,6 @@ using namespace plait::testing;
 namespace {
 
 using Doubles = std::vector<double>;
-
-// The simplified graph as text without its first line; `body` likewise.
-std::string simplified(const std::string& body) {
-  const Graph g = simplify(parse_graph("graph\n" + body));
-  verify(g);
-  const std::string text = to_text(g);
-  CHECK(to_text(simplify(g)) == text);
-  return text.substr(text.find('\n') + 1);
-}
 
 // x: f32[4] through one binary operation with the constant on the right (or left).
 std::string with_constant(const std::string& op, const std::string& constant,

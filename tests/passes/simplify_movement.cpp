@@ -3,20 +3,13 @@
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
 #include "passes/simplify.h"
+#include "tests/passes/simplified.h"
 #include "tests/support/graphs.h"
 
 using namespace plait;
 using namespace plait::testing;
 
 namespace {
-
-std::string simplified(const std::string& body) {
-  const Graph g = simplify(parse_graph("graph\n" + body));
-  verify(g);
-  const std::string text = to_text(g);
-  CHECK(to_text(simplify(g)) == text);
-  return text.substr(text.find('\n') + 1);
-}
 
 // x: f32[6, 4] through the nodes, the last called %y.
 std::string from_x(const std::string& nodes) {
