@@ -10,6 +10,7 @@
 #include "jit/lower/axes.h"
 #include "jit/lower/levels.h"
 #include "jit/lower/nests.h"
+#include "jit/lower/next_row.h"
 #include "jit/lower/reduction.h"
 #include "passes/fusion/roles.h"
 
@@ -41,7 +42,6 @@ using fusion::Member;
 
 // Elements of a row that one iteration of an elementwise phase computes.
 constexpr int64_t kBlock = 2048;
-constexpr int64_t kCacheLine = 64;
 // Below this many parallel iterations a long reduction is split over its chunks.
 constexpr double kFewRows = 64;
 
@@ -63,6 +63,7 @@ class LoopsLowering {
         values_(context.values),
         builder_(context.values.builder()),
         levels_(context.graph, context.plan, context.nest),
+        next_row_(context.values),
         across_(context.values, context.graph) {}
 
   void run() {
@@ -221,7 +222,7 @@ class LoopsLowering {
   void set_row_and_lanes(Expr p) {
     const Expr blocks = lane_blocks(lane_block());
     set_outer(floor_div(p, blocks));
-    row_variable_ = p;
+    next_row_.set_row(p);
     lane_base_ = values_.simplified(mod(p, blocks) * lane_block());
   }
 
@@ -309,7 +310,7 @@ class LoopsLowering {
         const Expr rows_here = values_.simplified(min(Expr(row_order.block), length - start));
         values_.loop(LoopKind::serial, rows_here, [&](Expr r) {
           set_outer(first + start + r);
-          row_variable_ = r;
+          next_row_.set_row(r);
           row_body([this](int level) { reduce_level(level, std::nullopt); });
           store_row_values();
         });
@@ -394,35 +395,9 @@ class LoopsLowering {
     return values_.compute_at(graph_.node(member.value).operands[0], operand_at_axes(member));
   }
 
-  // Where the first level reads the next row, for later levels to fetch while they compute: a row
-  // is short, and the hardware does not look past its end.
-  void note_row_reads(size_t reads_before, Expr inner_index) {
-    if (levels_.count() == 1 || lane_axis_ || row_variable_.kind() != ExprKind::variable) return;
-    for (size_t i = reads_before; i < values_.memory_reads().size(); ++i) {
-      const Values::MemoryRead read = values_.memory_reads()[i];
-      const Expr row = values_.simplified(read.index - inner_index);
-      const std::vector<uint32_t> used = variables_of(row);
-      if (used != std::vector<uint32_t>{row_variable_.id()}) continue;
-      const Expr next = substitute(row, {{row_variable_.id(), row_variable_ + 1}});
-      const auto same = [&](const Values::MemoryRead& known) {
-        return known.buffer == read.buffer && known.index == next;
-      };
-      if (std::none_of(next_row_.begin(), next_row_.end(), same)) {
-        next_row_.push_back({read.buffer, next});
-      }
-    }
-  }
-
-  // The next row's part that belongs to a strip of this one.
+  // The next row's part that belongs to a strip of this one, beside the work of the second level.
   void prefetch_next_row(int level, Expr first) {
-    if (level != 1) return;
-    for (const Values::MemoryRead& read : next_row_) {
-      const auto size =
-          static_cast<int64_t>(dtype_size(context_.result.kernel.buffers[read.buffer].dtype));
-      for (int64_t line = 0; line < kLanes * size; line += kCacheLine) {
-        builder_.prefetch(read.buffer, values_.simplified(read.index + first + line / size));
-      }
-    }
+    if (level == 1) next_row_.prefetch(first, kLanes);
   }
 
   // Loops over all inner axes and, where lanes are rows, over these.
@@ -583,7 +558,9 @@ class LoopsLowering {
         accumulate(r, r.acc, lane,
                    r.reducer.element(operand_value(*r.member), values_.simplified(index)));
       });
-      if (level == 0) note_row_reads(reads_before, inner_index);
+      if (level == 0 && levels_.count() > 1 && !lane_axis_) {
+        next_row_.note(reads_before, inner_index);
+      }
     };
     if (lane_axis_) {
       values_.loop(LoopKind::serial, length,
@@ -685,11 +662,10 @@ class LoopsLowering {
   bool lane_is_inner_ = false;
   std::optional<Expr> flat_chunk_;
   Expr lane_base_;
-  Expr row_variable_;                         // moves on from row to row
-  std::vector<Values::MemoryRead> next_row_;  // where the next row starts
-  std::vector<Expr> axes_;                    // what each group axis is at the insertion point
-  std::vector<Reduction> reductions_;         // per row
-  AcrossRows across_;                         // over the rows
+  NextRow next_row_;
+  std::vector<Expr> axes_;             // what each group axis is at the insertion point
+  std::vector<Reduction> reductions_;  // per row
+  AcrossRows across_;                  // over the rows
   std::vector<const Member*> full_stores_, row_stores_;
 };
 
