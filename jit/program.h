@@ -49,6 +49,7 @@ class Program {
 
   std::vector<std::string> input_names() const;
   std::vector<std::string> output_names() const;
+  // One a launch, in order; equal kernels of different launches are listed each time.
   const std::vector<std::shared_ptr<KernelInfo>>& kernels() const;
   size_t launches() const;
   // Bytes of intermediates, workspaces and fresh slot values that a run of these sizes holds.

@@ -142,10 +142,13 @@ int train(Run& run, HeldOut& held_out) {
   const TrainOptions& o = run.options;
   if (run.step() >= o.steps) return 0;
   const auto start = std::chrono::steady_clock::now();
+  const CompileCount before = compile_count();
   Program program = compile_training(run);
+  const CompileCount after = compile_count();
   const std::chrono::duration<double> compile_time = std::chrono::steady_clock::now() - start;
-  fmt::print("compiled {} kernels, {} launches a step, in {:.2f} s\n", program.kernels().size(),
-             program.launches(), compile_time.count());
+  fmt::print("{} launches a step; {} kernels compiled, {} from the cache, in {:.2f} s\n",
+             program.launches(), after.kernels - before.kernels,
+             after.kernels_cached - before.kernels_cached, compile_time.count());
   std::fflush(stdout);
 
   std::ofstream losses = open_losses(run.losses(), run.step());
