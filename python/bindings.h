@@ -41,6 +41,6 @@ void bind_dlpack(py::module_& module);
 void bind_ops(py::module_& module);
 void bind_programs(py::module_& module);
 void bind_optimizers(py::module_& module);
-void bind_models(py::module_& module);
+void bind_data(py::module_& module);
 
 }  // namespace plait::python

@@ -43,5 +43,5 @@ PYBIND11_MODULE(_core, module) {
   plait::python::bind_ops(module);
   plait::python::bind_programs(module);
   plait::python::bind_optimizers(module);
-  plait::python::bind_models(module);
+  plait::python::bind_data(module);
 }

@@ -1,4 +1,4 @@
-// Initial values, models written in C++, data for them, and files of tensors.
+// Initial values, texts to learn, and files of tensors.
 #include <pybind11/stl/filesystem.h>
 
 #include <algorithm>
@@ -111,7 +111,7 @@ void bind_files(py::module_& module) {
 
 }  // namespace
 
-void bind_models(py::module_& module) {
+void bind_data(py::module_& module) {
   bind_files(module);
   module.def("init_uniform", [](std::vector<int64_t> shape, double low, double high) {
     return LazyTensor(lazy::array_node(nn::init::uniform(std::move(shape), low, high)));
