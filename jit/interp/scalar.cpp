@@ -125,6 +125,7 @@ T float_binary(Op op, T a, T b) {
   if (op == Op::div) return a / b;
   if (op == Op::mod) return float_mod(a, b);
   if (op == Op::maximum || op == Op::minimum) return extreme(op, a, b);
+  if (op == Op::ldexp) return std::isnan(b) ? b : std::ldexp(a, static_cast<int>(b));
   PLAIT_UNREACHABLE("{} of floats", kernel::name_of(op));
 }
 

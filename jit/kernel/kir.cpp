@@ -48,6 +48,7 @@ OpClass class_of(Op op) {
     case Op::mod:
     case Op::maximum:
     case Op::minimum:
+    case Op::ldexp:
     case Op::mul_high:
     case Op::bit_and:
     case Op::bit_or:
@@ -148,6 +149,7 @@ std::string compute_error(Op op, DType t) {
     case Op::round:
     case Op::trunc:
     case Op::fma:
+    case Op::ldexp:
       return t == DType::f32 || t == DType::f64 ? "" : "takes f32 or f64";
     case Op::bit_not:
     case Op::bit_and:

@@ -219,6 +219,7 @@ void Emitter::emit_instruction(const Instruction& in) {
     case Op::mod:
     case Op::maximum:
     case Op::minimum:
+    case Op::ldexp:
     case Op::mul_high:
     case Op::bit_and:
     case Op::bit_or:

@@ -160,6 +160,9 @@ class Emitter {
   llvm::Value* float_binary(Op op, llvm::Value* a, llvm::Value* b);
   llvm::Value* integer_binary(Op op, DType dtype, llvm::Value* a, llvm::Value* b);
   llvm::Value* float_extremum(bool greatest, llvm::Value* a, llvm::Value* b);
+  llvm::Value* float_ldexp(llvm::Value* a, llvm::Value* n);
+  llvm::Value* by_pieces(unsigned lanes, llvm::ArrayRef<llvm::Value*> vectors,
+                         llvm::function_ref<llvm::Value*(llvm::ArrayRef<llvm::Value*>)> make);
   llvm::Value* float_mod(llvm::Value* a, llvm::Value* b);
   llvm::Value* integer_division(Op op, bool is_signed, llvm::Value* a, llvm::Value* b);
   llvm::Value* shift(Op op, bool is_signed, llvm::Value* a, llvm::Value* b);
