@@ -27,6 +27,20 @@ const char* name_of(LoopKind kind) {
   PLAIT_UNREACHABLE("loop kind {}", static_cast<int>(kind));
 }
 
+const char* name_of(Access access) {
+  switch (access) {
+    case Access::read:
+      return "read";
+    case Access::write:
+      return "write";
+    case Access::read_write:
+      return "read_write";
+    case Access::stream:
+      return "stream";
+  }
+  PLAIT_UNREACHABLE("access {}", static_cast<int>(access));
+}
+
 OpClass class_of(Op op) {
   switch (op) {
     case Op::constant:

@@ -189,6 +189,7 @@ class Emitter {
   void store(BufferId buffer, Expr offset, const Parts& value);
   llvm::Value* load_lanes(BufferId buffer, Expr offset);
   void store_lanes(BufferId buffer, Expr offset, llvm::Value* value);
+  bool passes_caches(BufferId buffer, Expr offset) const;
   llvm::Value* last_active_lane(const Parts& lanes);
   Expr lowest_address(Expr offset, bool falling) const;
   llvm::Value* reverse(llvm::Value* value);
@@ -249,6 +250,7 @@ class Emitter {
   unsigned chunks_ = 1;
   unsigned chunk_ = 0;
   Parts masks_;  // active lanes; empty: all
+  bool has_streamed_ = false;
 };
 
 // Bytes of scratch before local buffer `buffer`, and of all local buffers together.
