@@ -82,6 +82,8 @@ OpClass class_of(Op op) {
     case Op::cast:
     case Op::bitcast:
       return OpClass::conversion;
+    case Op::random:
+      return OpClass::draw;
     case Op::load:
     case Op::store:
     case Op::prefetch:
@@ -113,6 +115,8 @@ size_t operand_count(Op op) {
     case OpClass::ternary:
     case OpClass::select:
       return 3;
+    case OpClass::draw:
+      return 4;
     case OpClass::memory:
       return op == Op::store ? 1 : 0;
     case OpClass::structure:
@@ -133,6 +137,8 @@ DType result_type(Op op, std::span<const DType> operands) {
       return DType::boolean;
     case OpClass::select:
       return operands[1];
+    case OpClass::draw:
+      return DType::u32;
     case OpClass::conversion:
     case OpClass::memory:
     case OpClass::structure:
@@ -175,6 +181,8 @@ std::string compute_error(Op op, DType t) {
       return is_integer(t) ? "" : "takes integers";
     case Op::mul_high:
       return t == DType::u32 ? "" : "takes u32";
+    case Op::random:
+      return t == DType::i64 ? "" : "takes i64";
     case Op::eq:
     case Op::ne:
     case Op::lt:
@@ -225,6 +233,7 @@ std::string type_error(Op op, std::span<const DType> operands, DType result) {
     case OpClass::binary:
     case OpClass::comparison:
     case OpClass::ternary:
+    case OpClass::draw:
       for (DType t : operands)
         if (t != operands[0]) return "needs operands of one dtype";
       if (std::string error = compute_error(op, operands[0]); !error.empty()) return error;

@@ -343,6 +343,7 @@ class Parser {
         c.fail_at(operands[k].position, fmt::format("an operand of {}, not {}", dtype_name(named),
                                                     dtype_name(kernel_.type(i.operands.back()))));
     }
+    if (op_class == OpClass::draw) return DType::u32;
     return op_class == OpClass::comparison ? DType::boolean : named;
   }
 

@@ -62,8 +62,8 @@ bool tells_dtype(Op op) {
     case OpClass::binary:
     case OpClass::comparison:
     case OpClass::ternary:
-      return true;
     case OpClass::select:
+    case OpClass::draw:
       return true;
     case OpClass::memory:
       return op == Op::store;
@@ -197,6 +197,7 @@ class Printer {
       case OpClass::comparison:
       case OpClass::ternary:
       case OpClass::select:
+      case OpClass::draw:
         return print_arithmetic(i, kernel_.type(i.operands.back()));
       case OpClass::conversion:
         return print_arithmetic(i, kernel_.type(i.result));

@@ -223,6 +223,7 @@ class Verifier {
       case OpClass::ternary:
       case OpClass::select:
       case OpClass::conversion:
+      case OpClass::draw:
         return;
     }
     PLAIT_UNREACHABLE("kernel op {}", static_cast<int>(i.op));

@@ -268,6 +268,9 @@ void Emitter::emit_instruction(const Instruction& in) {
     case Op::bitcast:
       set(in, [&] { return bitcast(operand(0), value_type(kernel_.type(in.result))); });
       return;
+    case Op::random:
+      set(in, [&] { return random(in); });
+      return;
     case Op::load: {
       Expr offset = resolve(in.expression);
       set(in, [&] { return load(in.buffer, offset); });

@@ -9,6 +9,7 @@
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -167,6 +168,12 @@ class Emitter {
   llvm::Value* integer_division(Op op, bool is_signed, llvm::Value* a, llvm::Value* b);
   llvm::Value* shift(Op op, bool is_signed, llvm::Value* a, llvm::Value* b);
   llvm::Value* compare(Op op, DType dtype, llvm::Value* a, llvm::Value* b);
+
+  // emit_random.cpp
+  llvm::Value* random(const Instruction& in);
+  llvm::Value* random_of_neighbours(const Instruction& in, Expr first);
+  std::array<llvm::Value*, 4> philox(llvm::Value* block, const Instruction& in);
+  llvm::Value* round_key(llvm::Value* seed, int word, int round);
 
   // emit_cast.cpp
   llvm::Value* cast(DType from, DType to, llvm::Value* a);

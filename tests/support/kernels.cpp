@@ -97,6 +97,9 @@ Kernel elementwise(Op op, DType type, DType result, int64_t width) {
           case OpClass::conversion:
             value = op == Op::cast ? b.cast(result, v[0]) : b.bitcast(result, v[0]);
             break;
+          case OpClass::draw:
+            value = b.random(v[0], v[1], v[2], v[3]);
+            break;
           case OpClass::immediate:
           case OpClass::memory:
           case OpClass::structure:
