@@ -112,15 +112,15 @@ def about(run):
 
 
 EXPLANATION = (
-    "Times are the median of a work's runs, in which Plait and its peers take turns. The limit is "
-    "the largest of the work's FLOPs, bytes, exponentials, error functions and random words over "
-    "what the machine was measured to do; a percentage is the limit's time over the work's, by "
-    "the median and by the best run. Bytes are held against an update in place, which reads each "
-    "line once and needs no other; results elsewhere cost more, so the time of a copy of the bytes "
-    "over the work's time stands beside it. A factor is a peer's time over Plait's, by the medians and "
-    "by the bests: above 1, Plait is faster. Cold is the first compile with an empty cache (of a "
-    "peer: its first call); plan is the memory plan of the program, peak the most resident memory "
-    "of the process."
+    "Times are the median of a work's runs, in which Plait and its peers take turns. The limit "
+    "is the largest of the work's FLOPs, bytes, exponentials, error functions and random words "
+    "over what the machine was measured to do; a percentage is the limit's time over the "
+    "work's, by the median and by the best run. Bytes are held against an update in place, "
+    "which reads each line once and needs no other; results elsewhere cost more, so the time of "
+    "a copy of the bytes over the work's time stands beside it. A factor is a peer's time over "
+    "Plait's, by the medians and by the bests: above 1, Plait is faster. Cold is the first "
+    "compile with an empty cache (of a peer: its first call); plan is the memory plan of the "
+    "program, peak the most resident memory of the process."
 )
 
 
