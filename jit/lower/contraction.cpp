@@ -132,16 +132,23 @@ class ContractionLowering {
     loops_epilogue_ = epilogue > kUnrolledEpilogue + 1 || in_parts_;
   }
 
-  // Stores run along the right factor's axis; swap if the result's last axis is the left one's.
+  // Lanes run along the right factor's axes; swap if those of the left one are the last of more
+  // results. The product itself need not be one: its transpose may be all that is stored.
   bool swaps() const {
-    const Member& result = member(contraction_.reduce);
-    for (size_t i = result.tuple.size(); i-- > 0;) {
-      for (uint32_t axis : variables_of(result.tuple[i])) {
-        if (contains(contraction_.n, axis)) return false;
-        if (contains(contraction_.m, axis)) return true;
+    int votes = 0;
+    for (Value v : nest_.stores) votes += last_is_left(member(v).tuple);
+    return votes > 0;
+  }
+
+  // 1, or -1 for the right one, or 0 for neither.
+  int last_is_left(const Tuple& tuple) const {
+    for (size_t i = tuple.size(); i-- > 0;) {
+      for (uint32_t axis : variables_of(tuple[i])) {
+        if (contains(contraction_.n, axis)) return -1;
+        if (contains(contraction_.m, axis)) return 1;
       }
     }
-    return false;
+    return 0;
   }
 
   const Member& member(Value v) const {
