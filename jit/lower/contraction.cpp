@@ -6,6 +6,7 @@
 #include "core/reduction_order.h"
 #include "jit/lower/axes.h"
 #include "jit/lower/nests.h"
+#include "jit/lower/result_elements.h"
 #include "jit/lower/tiling.h"
 #include "passes/fusion/roles.h"
 
@@ -16,6 +17,10 @@ using fusion::Member;
 
 // Epilogues of at most this many operations are unrolled over the tile; others loop over it.
 constexpr double kUnrolledEpilogue = 6;
+
+// Steps of k that cover the fetching of a tile's results.
+constexpr double kLongPart = 64;
+constexpr int64_t kCacheLine = 64;
 
 // Panels that are packed side by side.
 constexpr int64_t kPackedPanels = 4;
@@ -125,6 +130,7 @@ class ContractionLowering {
       epilogue += fusion::operation_cost(graph_.node(member.value));
     }
     epilogue_cost_ = epilogue;
+    result_elements_ = result_elements(graph_, context_.plan, nest_);
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     block_ = values_.simplified(ceil_div(leaf_, blocks_));
     packed_steps_ = block_.constant().value_or(tiling_.block_k);
@@ -398,6 +404,7 @@ class ContractionLowering {
                             values_.simplified(first_row + ip * tiling_.rows),
                             values_.simplified((first_panel + jp) * tiling_.columns()),
                             (jp * tiling_.block_tiles + ip) * (tiling_.rows * tiling_.columns())};
+          prefetch_results(place, part);
           multiply(place, part);
           finish(place, part);
         });
@@ -471,6 +478,39 @@ class ContractionLowering {
                                           builder_.index(values_.simplified(b)));
     values_.when(equal, yes);
     values_.when(builder_.unary(kernel::Op::bit_not, equal), no);
+  }
+
+  // The rows of a tile's results lie on a page each, where the hardware does not look ahead: what
+  // the end of the product touches is fetched while the product is computed.
+  void prefetch_results(const Place& place, const Part& part) {
+    if (fusion::estimated_elements({block_}) < kLongPart) return;
+    branch(
+        part.block, blocks_ - 1,
+        [&] { branch(part.leaf, leaves_ - 1, [&] { prefetch_rows(place); }, [] {}); }, [] {});
+  }
+
+  void prefetch_rows(const Place& place) {
+    values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
+      for (const ResultElement& element : result_elements_) {
+        const Type& type = graph_.type(element.value);
+        const auto size = static_cast<int64_t>(dtype_size(type.dtype));
+        auto index_at = [&](Expr column) {
+          set_axes(m_axis_, values_.simplified(place.row + i));
+          set_axes(n_axis_, values_.simplified(column));
+          return values_.simplified(linear_index(type.shape, at_axes(element.tuple)));
+        };
+        const Expr first = index_at(place.column);
+        const bool in_row = values_.simplified(index_at(place.column + 1) - first).is_constant(1);
+        const std::vector<uint32_t> variables = variables_of(first);
+        const bool by_row =
+            std::find(variables.begin(), variables.end(), i.id()) != variables.end();
+        if (!in_row || !by_row) continue;
+        const BufferId buffer = values_.buffer_of(element.value, element.written);
+        for (int64_t line = 0; line < tiling_.columns() * size; line += kCacheLine) {
+          builder_.prefetch(buffer, values_.simplified(first + line / size));
+        }
+      }
+    });
   }
 
   // The tile of registers over one part of k: a leaf's first block starts at zero, the others where
@@ -595,6 +635,7 @@ class ContractionLowering {
   Tiling tiling_{};
   bool in_parts_ = false, loops_epilogue_ = false;
   double epilogue_cost_ = 0;
+  std::vector<ResultElement> result_elements_;
   BufferId acc_ = 0, held_ = 0, tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;
 };
 
