@@ -123,7 +123,7 @@ TEST_CASE("lanes of a product run along what is stored") {
     int stores = 0;
     for (std::string line; std::getline(text, line);) {
       const size_t name = line.find_first_not_of(' '), store = line.find("] = ");
-      if (line.ends_with(" write")) result = line.substr(10, line.find(':') - 10) + "[";
+      if (line.ends_with(" write")) result = line.substr(9, line.find(':') - 9) + "[";
       if (result.empty() || line.find(result) != name || store == std::string::npos) continue;
       ++stores;
       CHECK(line.substr(0, store).find("*l") == std::string::npos);
