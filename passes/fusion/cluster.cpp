@@ -16,6 +16,11 @@ constexpr size_t kMostMembers = 192;
 // Unknown axes of a value that is being placed; far above any group axis or k variable.
 constexpr uint32_t kUnknown = 1u << 20;
 
+size_t axes_of_many(const std::vector<Expr>& extents) {
+  return static_cast<size_t>(std::count_if(extents.begin(), extents.end(),
+                                           [](Expr extent) { return !extent.is_constant(1); }));
+}
+
 void append_element_demands(Expr e, std::vector<Demand>& demands) {
   replace_elements(e, [&](uint32_t tensor, std::span<const Expr> indices) {
     demands.push_back({tensor, {indices.begin(), indices.end()}});
@@ -75,9 +80,10 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
       kind_ = NestKind::loops;
   }
   Entry entry;
-  // Axes of one element take no part, except where they are reduced.
+  // Axes of one element take no part, except where they are reduced or part what is reduced.
   auto new_axis = [&](Expr extent, bool reduced) -> Expr {
-    if (extent.is_constant(1) && !reduced && kind_ == NestKind::loops) return 0;
+    const bool parts = !entry.reduced.empty();
+    if (extent.is_constant(1) && !reduced && !parts && kind_ == NestKind::loops) return 0;
     const auto axis = static_cast<uint32_t>(extents_.size());
     extents_.push_back(extent);
     ranges_.set(axis, extent);
@@ -90,7 +96,7 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
     for (int64_t k = 0; k < static_cast<int64_t>(shape.size()); ++k) {
       const bool reduced = std::find(axes.begin(), axes.end(), k) != axes.end();
       const Expr index = new_axis(shape[k], reduced);
-      if (!reduced) entry.tuple.push_back(index);
+      if (!reduced) entry.tuple.push_back(shape[k].is_constant(1) ? Expr() : index);
     }
   } else {
     for (Expr extent : node.type.shape) {
@@ -378,7 +384,7 @@ bool Cluster::structure_holds(Value candidate, const Entry& entry) const {
   std::vector<Member> members;
   for (Value v : order_) members.push_back({v, entries_.at(v).tuple, entries_.at(v).reduced});
   members.push_back({candidate, entry.tuple, entry.reduced});
-  return divide_axes(graph_, roles_, members, extents_.size()).has_value();
+  return divide_axes(graph_, roles_, members, extents_).has_value();
 }
 
 // Values that read what v reads over all axes, for one pass over it.
@@ -393,7 +399,7 @@ void Cluster::add_siblings(Value v, const Entry& entry) {
       tuple.push_back(simplified(e));
       for (uint32_t id : variables_of(tuple.back())) axes.insert(id);
     }
-    if (axes.size() != extents_.size() || axes.empty()) continue;
+    if (axes.size() != axes_of_many(extents_) || axes.empty()) continue;
     shared_.emplace(demand.value, std::move(tuple));
     for (Value sibling : roles_.real_users[demand.value]) open_.push_back(sibling);
   }

@@ -87,7 +87,7 @@ class Planner {
         if (plan_.in_memory[member.value]) nest.stores.push_back(member.value);
       }
       if (nest.kind == NestKind::loops && !nest.members.empty()) {
-        const auto axes = divide_axes(graph_, roles_, nest.members, nest.extents.size());
+        const auto axes = divide_axes(graph_, roles_, nest.members, nest.extents);
         PLAIT_INTERNAL_CHECK(axes.has_value(), "the nest of %{} has no axis division",
                              nest.members.front().value);
         nest.inner = axes->inner;

@@ -48,6 +48,8 @@ class Simplifier {
                        const std::vector<bool>& inside);
 
   Rule reduce_rule(Value x, const Attributes& a, const Type& type);
+  Value fold_of_one(ReduceOp op, Value x);
+  Value reduce_of_one(Value x, ReduceOp op, const std::vector<int64_t>& axes, int64_t axis);
   Rule reduce_of_broadcast(Value x, const Attributes& a, const Type& type);
   Rule scan_rule(Value x, const Attributes& a, const Type& type);
   Rule sort_rule(Value x, const Attributes& a, const Type& type);
