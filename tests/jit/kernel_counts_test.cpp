@@ -67,6 +67,9 @@ class Kernels {
     for (Value v : gradients(*graph, loss.value(), values)) result.emplace_back(graph, v);
     return result;
   }
+  std::shared_ptr<Slot> slot(const std::string& name, std::vector<int64_t> shape) {
+    return std::make_shared<Slot>(name, test::random_array(DType::f32, std::move(shape), random_));
+  }
   // `floor`: elements of four bytes that any program must read or write.
   void check(const std::vector<Tensor>& outputs, size_t most_launches, double floor) {
     const Cost cost = cost_of(compile(outputs, interpreted()), inputs_);
@@ -151,6 +154,42 @@ TEST_CASE_METHOD(Kernels, "AdamW of all parameters is one launch") {
   for (const auto& [name, value] : optimizer.scalars()) inputs_[name] = value;
   // The output is a copy of an input.
   check({gradients[3]}, 1, 7 * elements);
+}
+
+TEST_CASE_METHOD(Kernels, "an optimizer's update is one launch, whatever the sizes") {
+  optim::AdamW optimizer({slot("a", {kRows, 7}), slot("b", {1}), slot("c", {kColumns}),
+                          slot("d", {1, 1}), slot("e", {2, 3})});
+  std::vector<Tensor> updated;
+  for (const auto& parameter : optimizer.parameters()) {
+    updated.push_back(make("g_" + parameter->name(), parameter->value().shape));
+  }
+  optimizer.update(updated);
+  for (const auto& [name, value] : optimizer.scalars()) inputs_[name] = value;
+  Program program = compile(*updated[0].graph(), interpreted());
+  CHECK(program.launches() == 1);
+  // Those of one element are no vector.
+  REQUIRE(program.kernels().size() <= 3);
+  for (const auto& kernel : program.kernels()) CHECK(kernel->launches() == 1);
+  const double elements = kRows * 7 + kColumns + 6 + 2;
+  const double bytes = cost_of(program, inputs_).bytes;
+  CHECK(bytes >= 7 * 4 * elements);
+  CHECK(bytes <= 1.05 * 7 * 4 * elements);
+}
+
+// Without streaming the scores are in memory: once computed, once as probabilities.
+TEST_CASE_METHOD(Kernels, "attention is three kernels, its backward four") {
+  const int64_t heads = 3, length = 200, width = 48;
+  const std::vector<int64_t> shape = {2, heads, length, width};
+  const Tensor q = make("q", shape), k = make("k", shape), v = make("v", shape);
+  const Tensor y = scaled_dot_product_attention(q, k, v);
+  const double all = 2.0 * heads * length * width, scores = 2.0 * heads * length * length;
+  SECTION("forward") { check({y}, 3, 4 * all + 4 * scores); }
+  SECTION("backward") {
+    const Tensor dy = make("dy", shape);
+    // Both products of scores; probabilities and their cotangents; three products of those.
+    check(backward({y}, {dy}, {q, k, v}), 4,
+          4 * all + 2 * scores + 4 * scores + 3 * scores + 6 * all);
+  }
 }
 
 }  // namespace plait

@@ -254,3 +254,24 @@ TEST_CASE("many parts are joined as a tree, few as one") {
   CHECK(joined(17) == 2);  // of sixteen, and that and the last
   CHECK(joined(300) == 19 + 2 + 1);
 }
+
+TEST_CASE("a product whose transpose is the result is computed that way") {
+  const std::string product =
+      "%x = input \"x\" : f32[3, 5]\n%z = input \"z\" : f32[4, 5]\n"
+      "%a = broadcast [0, 2] %x : f32[3, 4, 5]\n%b = broadcast [1, 2] %z : f32[3, 4, 5]\n"
+      "%m = binary mul %a %b : f32[3, 4, 5]\n%s = reduce sum [2] %m : f32[3, 4]\n"
+      "%y = reindex [i1, i0] fill 0 %s : f32[4, 3]\n";
+  CHECK(simplified(product + "output \"y\" %y\n") ==
+        "  %0 = input \"x\" : f32[3, 5]\n"
+        "  %1 = input \"z\" : f32[4, 5]\n"
+        "  %2 = broadcast [1, 2] %0 : f32[4, 3, 5]\n"
+        "  %3 = broadcast [0, 2] %1 : f32[4, 3, 5]\n"
+        "  %4 = binary mul %2 %3 : f32[4, 3, 5]\n"
+        "  %5 = reduce sum [2] %4 : f32[4, 3]\n"
+        "  output \"y\" %5\n");
+  // Somebody wants it as it is, or nobody wants the transpose in memory.
+  CHECK(simplified(product + "output \"y\" %y\noutput \"s\" %s\n").find("reindex [i1, i0]") !=
+        std::string::npos);
+  CHECK(simplified(product + "%e = unary exp %y : f32[4, 3]\noutput \"e\" %e\n")
+            .find("reindex [i1, i0]") != std::string::npos);
+}
