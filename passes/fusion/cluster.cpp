@@ -60,8 +60,8 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
     : graph_(graph),
       roles_(roles),
       partition_(partition),
-      above_(graph.size(), false),
-      below_(graph.size(), false) {
+      above_(partition, roles.real_operands, true),
+      below_(partition, roles.real_users, false) {
   const Node& node = graph.node(anchor);
   switch (node.op) {
     case MetaOp::scatter:
@@ -147,7 +147,7 @@ void Cluster::leave_to_users() {
 }
 
 bool Cluster::try_add(Value v) {
-  if (roles_.role[v] != Role::computed || partition_.home[v] >= 0) return false;
+  if (roles_.role[v] != Role::computed || partition_.home(v) >= 0) return false;
   const Node& node = graph_.node(v);
   const bool reduction = node.op == MetaOp::reduce && !roles_.contractions[v];
   const bool gather = node.op == MetaOp::reindex && is_data_indexed(node);
@@ -176,12 +176,22 @@ bool Cluster::try_add(Value v) {
 }
 
 // Adding v must not make a cycle of clusters: nothing outside may lie between it and a member.
-bool Cluster::keeps_order(Value v) const {
+bool Cluster::keeps_order(Value v) {
+  const auto inside = [&](Value value) { return contains(value); };
+  // What is far needs no walk where the answer is sure.
+  for (Value member : order_) {
+    for (Value operand : roles_.real_operands[v]) {
+      if (partition_.surely_needs(operand, member) && !contains(operand)) return false;
+    }
+    for (Value user : roles_.real_users[v]) {
+      if (partition_.surely_needs(member, user) && !contains(user)) return false;
+    }
+  }
   for (Value operand : roles_.real_operands[v]) {
-    if (!contains(operand) && below_[operand]) return false;
+    if (!contains(operand) && below_.reaches(operand, inside)) return false;
   }
   for (Value user : roles_.real_users[v]) {
-    if (!contains(user) && above_[user]) return false;
+    if (!contains(user) && above_.reaches(user, inside)) return false;
   }
   return true;
 }
@@ -409,29 +419,12 @@ void Cluster::add(Value v, Entry entry) {
   if (kind_ == NestKind::loops) add_siblings(v, entry);
   entries_.emplace(v, std::move(entry));
   order_.push_back(v);
-  mark(v, true);
-  mark(v, false);
+  above_.start_at(v);
+  below_.start_at(v);
   for (Value user : roles_.real_users[v]) open_.push_back(user);
   // The factors of a contraction are packed, not computed beside it.
   if (roles_.contractions[v]) return;
   for (Value operand : roles_.real_operands[v]) open_.push_back(operand);
-}
-
-// Marks what v needs (upwards) or what needs v, through whole clusters.
-void Cluster::mark(Value v, bool upwards) {
-  std::vector<bool>& marks = upwards ? above_ : below_;
-  const auto& edges = upwards ? roles_.real_operands : roles_.real_users;
-  std::vector<Value> open = edges[v];
-  while (!open.empty()) {
-    const Value next = open.back();
-    open.pop_back();
-    if (marks[next] || contains(next)) continue;
-    marks[next] = true;
-    open.insert(open.end(), edges[next].begin(), edges[next].end());
-    const int home = partition_.home[next];
-    if (home < 0) continue;
-    for (Value other : partition_.clusters[home]) open.push_back(other);
-  }
 }
 
 Nest Cluster::nest() const {
