@@ -14,9 +14,15 @@ Partition::Partition(const Roles& roles)
       rank_(roles.role.size()),
       tree_begin_(roles.role.size()),
       tree_size_(roles.role.size(), 1) {
-  std::iota(order_.begin(), order_.end(), 0);
-  std::iota(rank_.begin(), rank_.end(), 0);
+  // By depth: what is early in the order can be computed early, wherever it stands in the graph.
   const std::vector<std::vector<Value>>& operands = roles.real_operands;
+  std::vector<uint32_t> depth(operands.size(), 0);
+  for (size_t v = 0; v < operands.size(); ++v) {
+    for (Value operand : operands[v]) depth[v] = std::max(depth[v], depth[operand] + 1);
+  }
+  std::iota(order_.begin(), order_.end(), 0);
+  std::ranges::stable_sort(order_, {}, [&](Value v) { return depth[v]; });
+  for (uint32_t i = 0; i < order_.size(); ++i) rank_[order_[i]] = i;
   for (size_t v = operands.size(); v-- > 0;) {
     if (!operands[v].empty()) tree_size_[operands[v].back()] += tree_size_[v];
   }
