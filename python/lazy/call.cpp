@@ -266,6 +266,7 @@ Ref call_op(std::string_view name, std::vector<CallArgument> arguments, std::vec
 
 std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Ref>& wrt,
                           GradientOptions options) {
+  if (Capture* capture = Capture::current()) capture->note_gradient();
   auto node = std::make_shared<Node>(Kind::gradient);
   node->operands.push_back(loss);
   node->has_seed = static_cast<bool>(seed);
@@ -310,6 +311,13 @@ std::vector<std::shared_ptr<Cell>> leaves_of(const Ref& loss) {
     if (std::find(cells.begin(), cells.end(), cell) == cells.end()) cells.push_back(cell);
   }
   return cells;
+}
+
+void append_arguments(std::string& key, const std::vector<CallArgument>& arguments) {
+  for (const CallArgument& argument : arguments) {
+    append(key, argument.index());
+    std::visit(AppendArgument{key}, argument);
+  }
 }
 
 void clear_call_memory() { memory().clear(); }

@@ -57,6 +57,9 @@ std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Re
 // UserError if gradients can't pass on the way to them.
 std::vector<std::shared_ptr<Cell>> leaves_of(const Ref& loss);
 
+// Adds bytes that stand for the arguments, as long as the process lives.
+void append_arguments(std::string& key, const std::vector<CallArgument>& arguments);
+
 void clear_call_memory();
 size_t call_memory_size();
 

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "core/error.h"
+#include "python/lazy/call.h"
 #include "python/lazy/capture.h"
 #include "python/lazy/evaluate.h"
 
@@ -115,13 +116,18 @@ Ref Cell::value() {
 
 void Cell::set_value(Ref value) {
   Capture* capture = Capture::current();
+  // What gradients are asked of stays so, whatever is written to it under no_grad.
+  const bool stays_leaf = is_leaf() && requires_grad() && !value.node->requires_grad;
+  if (stays_leaf && capture) {
+    value = call_op("detach", {OperandIndex{0}}, {value});
+    value.node->requires_grad = true;
+  }
   if (capture && trace != capture->id()) {
     capture->write(shared_from_this(), own_value(), std::move(value));
     return;
   }
   PLAIT_INTERNAL_CHECK(!slot_, "a slot's value is set by Slot::set");
-  // What gradients are asked of stays so, whatever is written to it under no_grad.
-  if (is_leaf() && requires_grad() && !value.node->requires_grad) {
+  if (stays_leaf && !capture) {
     value = array_node(array_of(value));
     value.node->requires_grad = true;
     value.node->leaf = weak_from_this();
@@ -135,7 +141,7 @@ Type Cell::type() { return slot_ ? slot_->type() : value_.type(); }
 
 bool Cell::is_leaf() const {
   if (slot_ || !value_.node->requires_grad) return true;
-  return value_.node->operands.empty() && !value_.node->cut;
+  return value_.node->operands.empty() && !value_.node->cut && !value_.node->is_result;
 }
 
 void Cell::set_requires_grad(bool on) {

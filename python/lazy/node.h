@@ -86,6 +86,7 @@ struct Node {
   const Kind kind;
   const uint64_t id;  // rises with time; operands have smaller ones
   bool requires_grad = false;
+  bool is_result = false;  // of a placeholder: it stands for the result of a call
   bool has_seed = false;
   bool frees_history = false;  // of a gradient: its loss then forgets how it was computed
   const char* cut = nullptr;   // why gradients that should pass through the node can not
