@@ -70,7 +70,10 @@ class Program::Impl {
   void launch(size_t index, const Bound& bound, const std::map<std::string, Array>& inputs,
               const Workers& workers);
   void run_phase(size_t index, size_t phase, const Bound& bound, const Workers& workers);
+  void check_indices(const std::map<std::string, Array>& inputs) const;
   void raise_bad_index(size_t launch, size_t segment) const;
+  [[noreturn]] void raise_bad_index(Value owner, size_t axis, int64_t index,
+                                    const std::vector<int64_t>& position) const;
   void copy_results(const std::map<std::string, Array>& inputs);
   void commit();
   void compare_with_unfused(size_t launch) const;

@@ -24,6 +24,25 @@ thread_local Line current_line;
 
 LiveCounts live_counts() { return counts; }
 
+namespace {
+
+std::set<const Node*>& pending() {
+  static auto& nodes = *new std::set<const Node*>;
+  return nodes;
+}
+
+}  // namespace
+
+const std::set<const Node*>& pending_gradients() { return pending(); }
+
+void set_pending(const Node& gradient, bool on) {
+  if (on) {
+    pending().insert(&gradient);
+  } else {
+    pending().erase(&gradient);
+  }
+}
+
 Hash hash_bytes(const std::string& bytes) {
   const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
   return {hash.low64, hash.high64};
@@ -45,6 +64,7 @@ Node::Node(Kind kind)
 // A chain of nodes that only hold each other is taken apart here, not by nested destructors.
 Node::~Node() {
   --counts.nodes;
+  if (kind == Kind::gradient) set_pending(*this, false);
   std::vector<Ref> pending = std::move(operands);
   while (!pending.empty()) {
     const Ref last = std::move(pending.back());
@@ -95,7 +115,8 @@ Cell::~Cell() {
 Ref Cell::own_value() {
   if (!slot_) return value_;
   NodePtr node = of_slot_.lock();
-  if (!node || node->slot_version != slot_->version()) {
+  const bool known = node && node->slot_version == slot_->version() && node->computed(0);
+  if (!known) {
     node = std::make_shared<Node>(Kind::slot);
     node->set_types({slot_->type()});
     node->arrays[0] = slot_->value();

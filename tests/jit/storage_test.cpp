@@ -63,6 +63,41 @@ TEST_CASE_METHOD(Storing, "an elementwise update of a slot goes over its old val
   }
 }
 
+TEST_CASE_METHOD(Storing,
+                 "an update waits for the readers of the old value that it does not need") {
+  const auto w = slot_of("w", {64, 64}, 0.5), b = slot_of("b", {64}, 0.25);
+  const Tensor x = input("x", DType::f32, {8, 64});
+  const Tensor y = matmul(x, parameter(w)) + parameter(b);
+  // As a layer's backward does: the update is known before w is read for what is under the layer.
+  assign(w, parameter(w) - matmul(transpose(x, 0, 1), y));
+  assign(b, parameter(b) - sum(y, {0}));
+  const Tensor under = matmul(y, transpose(parameter(w), 0, 1));
+  Program program = compile({under}, options());
+  const void *of_w = w->value().buffer->data(), *of_b = b->value().buffer->data();
+  for (int i = 0; i < 3; ++i) {
+    program.run({{"x", filled({8, 64}, 0.125)}});
+    CHECK(w->value().buffer->data() == of_w);
+    CHECK(b->value().buffer->data() == of_b);
+  }
+}
+
+TEST_CASE_METHOD(Storing, "a table is updated in place by indices that were looked at before") {
+  const auto table = slot_of("table", {300, 16}, 1);
+  const Tensor ids = input("ids", DType::i64, {40});
+  const Tensor rows = embedding(ids, parameter(table));
+  assign(table, index_add(parameter(table), 0, ids, rows));
+  Program program = compile({rows}, options());
+  Array good = Array::full(DType::i64, {40}, Scalar(DType::i64, int64_t{7}));
+  const void* memory = table->value().buffer->data();
+  program.run({{"ids", good}});
+  CHECK(table->value().buffer->data() == memory);
+  CHECK(table->value().at(7 * 16).as_double() == 41);
+  good.data<int64_t>()[33] = 300;
+  const std::string text = error_text<UserError>([&] { program.run({{"ids", good}}); });
+  CHECK(text.find("got index 300 for axis 0 of size 300 at position [33, 0]") != text.npos);
+  CHECK(table->value().at(7 * 16).as_double() == 41);
+}
+
 TEST_CASE_METHOD(Storing, "readers of a slot see the value at entry, before and after its update") {
   const auto w = slot_of("w", {4096}, 2);
   const Tensor old = parameter(w);
