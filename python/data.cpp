@@ -119,7 +119,7 @@ void bind_data(py::module_& module) {
              [](const std::filesystem::path& path) { return view_numpy(load_idx(path)); });
   module.def(
       "shuffled",
-      [](int64_t count, int64_t seed, int64_t epoch) {
+      [](int64_t count, int64_t seed, int64_t epoch) -> py::array {
         const std::vector<int64_t> order = models::shuffled(count, seed, epoch);
         return py::array_t<int64_t>(static_cast<py::ssize_t>(order.size()), order.data());
       },
