@@ -125,7 +125,10 @@ void write(LazyTensor& tensor, const py::object& object) {
     if (PyBool_Check(object.ptr())) {
       number = object.cast<bool>();
     } else if (PyLong_Check(object.ptr())) {
-      number = object.cast<int64_t>();
+      int overflow = 0;
+      number = int64_t{PyLong_AsLongLongAndOverflow(object.ptr(), &overflow)};
+      PLAIT_CHECK(overflow == 0, "write", "the number does not fit into 64 bits; got {}",
+                  py::repr(object).cast<std::string>());
     } else {
       number = object.cast<double>();
     }

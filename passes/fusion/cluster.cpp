@@ -51,12 +51,12 @@ std::vector<Demand> demands_of(const Graph& graph, const Roles& roles, Value val
   return result;
 }
 
-Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partition, Value anchor)
+Cluster::Cluster(const Graph& graph, const ClusterOrder& order, Value anchor)
     : graph_(graph),
-      roles_(roles),
-      partition_(partition),
-      above_(graph.size(), false),
-      below_(graph.size(), false) {
+      places_(order),
+      roles_(order.roles()),
+      above_(order, true),
+      below_(order, false) {
   const Node& node = graph.node(anchor);
   switch (node.op) {
     case MetaOp::scatter:
@@ -69,7 +69,7 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
       kind_ = NestKind::sort;
       break;
     case MetaOp::reduce:
-      kind_ = roles.contractions[anchor] ? NestKind::contraction : NestKind::loops;
+      kind_ = roles_.contractions[anchor] ? NestKind::contraction : NestKind::loops;
       break;
     default:
       kind_ = NestKind::loops;
@@ -138,10 +138,12 @@ void Cluster::leave_to_users() {
   }
   std::erase_if(order_, [&](Value v) { return !kept.contains(v); });
   std::erase_if(entries_, [&](const auto& entry) { return !kept.contains(entry.first); });
+  below_ = Reach(places_, false);
+  for (Value v : order_) below_.add(v);
 }
 
 bool Cluster::try_add(Value v) {
-  if (roles_.role[v] != Role::computed || partition_.home[v] >= 0) return false;
+  if (roles_.role[v] != Role::computed || places_.partition().home[v] >= 0) return false;
   const Node& node = graph_.node(v);
   const bool reduction = node.op == MetaOp::reduce && !roles_.contractions[v];
   const bool gather = node.op == MetaOp::reindex && is_data_indexed(node);
@@ -161,7 +163,7 @@ bool Cluster::try_add(Value v) {
     extents_.resize(axes);
     return refuse("it has no tuple over the nest's axes at which all it reads is available");
   }
-  if (!structure_holds(v, *entry)) {
+  if (!structure_holds(v, *entry, axes)) {
     extents_.resize(axes);
     return refuse("its reductions do not go with the others'");
   }
@@ -170,12 +172,12 @@ bool Cluster::try_add(Value v) {
 }
 
 // Adding v must not make a cycle of clusters: nothing outside may lie between it and a member.
-bool Cluster::keeps_order(Value v) const {
+bool Cluster::keeps_order(Value v) {
   for (Value operand : roles_.real_operands[v]) {
-    if (!contains(operand) && below_[operand]) return false;
+    if (!contains(operand) && below_.contains(operand)) return false;
   }
   for (Value user : roles_.real_users[v]) {
-    if (!contains(user) && above_[user]) return false;
+    if (!contains(user) && above_.contains(user)) return false;
   }
   return true;
 }
@@ -376,8 +378,17 @@ bool Cluster::fits(Value v, const Entry& entry) const {
                       [&](uint32_t axis) { return axes.contains(axis); });
 }
 
-bool Cluster::structure_holds(Value candidate, const Entry& entry) const {
+bool Cluster::structure_holds(Value candidate, const Entry& entry, size_t axes) const {
   if (kind_ == NestKind::contraction) return true;
+  // One more value over all axes changes nothing where nothing is reduced.
+  const bool reduces = graph_.node(candidate).op == MetaOp::reduce;
+  if (!reduces && !reduces_ && extents_.size() == axes) {
+    std::set<uint32_t> in_tuple;
+    for (Expr e : entry.tuple) {
+      for (uint32_t id : variables_of(e)) in_tuple.insert(id);
+    }
+    if (in_tuple.size() == axes) return true;
+  }
   std::vector<Member> members;
   for (Value v : order_) members.push_back({v, entries_.at(v).tuple, entries_.at(v).reduced});
   members.push_back({candidate, entry.tuple, entry.reduced});
@@ -404,31 +415,15 @@ void Cluster::add_siblings(Value v, const Entry& entry) {
 
 void Cluster::add(Value v, Entry entry) {
   if (kind_ == NestKind::loops) add_siblings(v, entry);
+  reduces_ |= graph_.node(v).op == MetaOp::reduce;
   entries_.emplace(v, std::move(entry));
   order_.push_back(v);
-  mark(v, true);
-  mark(v, false);
+  above_.add(v);
+  below_.add(v);
   for (Value user : roles_.real_users[v]) open_.push_back(user);
   // The factors of a contraction are packed, not computed beside it.
   if (roles_.contractions[v]) return;
   for (Value operand : roles_.real_operands[v]) open_.push_back(operand);
-}
-
-// Marks what v needs (upwards) or what needs v, through whole clusters.
-void Cluster::mark(Value v, bool upwards) {
-  std::vector<bool>& marks = upwards ? above_ : below_;
-  const auto& edges = upwards ? roles_.real_operands : roles_.real_users;
-  std::vector<Value> open = edges[v];
-  while (!open.empty()) {
-    const Value next = open.back();
-    open.pop_back();
-    if (marks[next] || contains(next)) continue;
-    marks[next] = true;
-    open.insert(open.end(), edges[next].begin(), edges[next].end());
-    const int home = partition_.home[next];
-    if (home < 0) continue;
-    for (Value other : partition_.clusters[home]) open.push_back(other);
-  }
 }
 
 Nest Cluster::nest() const {

@@ -6,17 +6,12 @@
 #include <vector>
 
 #include "core/index/simplify.h"
+#include "passes/fusion/cluster_order.h"
 #include "passes/fusion/instance.h"
 #include "passes/fusion/plan.h"
 #include "passes/fusion/roles.h"
 
 namespace plait::fusion {
-
-// Which cluster each value is in.
-struct Partition {
-  std::vector<int> home;  // -1: none
-  std::vector<std::vector<Value>> clusters;
-};
 
 // What `value` at `tuple` reads: computed values and sources, with the tuple at which it reads
 // them.
@@ -29,12 +24,14 @@ std::vector<Demand> demands_of(const Graph& graph, const Roles& roles, Value val
 
 class Cluster {
  public:
-  Cluster(const Graph& graph, const Roles& roles, const Partition& partition, Value anchor);
+  Cluster(const Graph& graph, const ClusterOrder& order, Value anchor);
 
   // Takes in every value that can and may be computed in the same nest.
   void grow();
 
   const std::vector<Value>& values() const { return order_; }
+  // Outside values up to this place of the order that need a member.
+  const std::unordered_set<Value>& below(uint32_t place) { return below_.up_to(place); }
   Nest nest() const;  // without stores; members in graph order
 
  private:
@@ -45,30 +42,31 @@ class Cluster {
 
   bool contains(Value v) const { return entries_.contains(v); }
   bool try_add(Value v);
-  bool keeps_order(Value v) const;
+  bool keeps_order(Value v);
   std::optional<Entry> place(Value v);
   std::optional<Tuple> demanded_by_member(Value v) const;
   bool can_compute_at(Value v, const Tuple& tuple, int budget) const;
   bool is_one_to_one(const Tuple& tuple, const Shape& shape, const std::set<uint32_t>& axes) const;
   bool fits(Value v, const Entry& entry) const;
-  bool structure_holds(Value candidate, const Entry& entry) const;
+  // `axes`: how many there were before.
+  bool structure_holds(Value candidate, const Entry& entry, size_t axes) const;
   void leave_to_users();
   void add(Value v, Entry entry);
   void add_siblings(Value v, const Entry& entry);
-  void mark(Value v, bool upwards);
   Expr simplified(Expr e) const { return simplify(e, ranges_); }
 
   const Graph& graph_;
+  const ClusterOrder& places_;
   const Roles& roles_;
-  const Partition& partition_;
   NestKind kind_;
+  bool reduces_ = false;  // a member is a reduction
   std::vector<Expr> extents_;
   Ranges ranges_;
   std::unordered_map<Value, Entry> entries_;
   std::vector<Value> order_;
   std::unordered_map<Value, Tuple> shared_;  // what members read over all axes, from outside
   std::vector<Value> open_;                  // neighbours to try
-  std::vector<bool> above_, below_;  // outside values that a member needs, that need a member
+  Reach above_, below_;                      // what a member needs, what needs a member
 };
 
 }  // namespace plait::fusion

@@ -23,9 +23,7 @@ constexpr size_t kMostNests = 16;
 class Planner {
  public:
   Planner(const Graph& graph, bool fuse)
-      : graph_(graph), fuse_(fuse), roles_(analyze_roles(graph, plan_.log)) {
-    partition_.home.assign(graph.size(), -1);
-  }
+      : graph_(graph), fuse_(fuse), roles_(analyze_roles(graph, plan_.log)), order_(roles_) {}
 
   FusionPlan run() {
     // Contractions first: what stands behind one belongs to its epilogue.
@@ -33,7 +31,7 @@ class Planner {
       if (roles_.contractions[v] && roles_.role[v] == Role::computed) make_cluster(v);
     }
     for (Value v = 0; v < graph_.size(); ++v) {
-      if (roles_.role[v] == Role::computed && partition_.home[v] < 0) make_cluster(v);
+      if (roles_.role[v] == Role::computed && order_.partition().home[v] < 0) make_cluster(v);
     }
     choose_stores();
     make_groups();
@@ -43,11 +41,11 @@ class Planner {
  private:
   void make_cluster(Value anchor) {
     check_interrupt();
-    Cluster cluster(graph_, roles_, partition_, anchor);
+    Cluster cluster(graph_, order_, anchor);
     if (fuse_) cluster.grow();
-    const int home = static_cast<int>(partition_.clusters.size());
-    for (Value v : cluster.values()) partition_.home[v] = home;
-    partition_.clusters.push_back(cluster.values());
+    uint32_t last = 0;
+    for (Value v : cluster.values()) last = std::max(last, order_.last(v));
+    order_.add_cluster(cluster.values(), cluster.below(last));
     nests_.push_back(cluster.nest());
   }
 
@@ -60,7 +58,7 @@ class Planner {
       const auto v = static_cast<Value>(i);
       if (roles_.role[v] == Role::source) plan_.in_memory[v] = true;
       if (roles_.role[v] != Role::computed) continue;
-      const int home = partition_.home[v];
+      const int home = order_.partition().home[v];
       std::set<int>& needed = needed_in_[v];
       const bool outside =
           std::any_of(needed.begin(), needed.end(), [&](int nest) { return nest != home; });
@@ -109,8 +107,8 @@ class Planner {
       open.pop_back();
       if (roles_.role[v] == Role::source || !seen.insert(v).second) continue;
       if (plan_.in_memory[v]) {
-        if (partition_.home[v] != home) result.insert(partition_.home[v]);
-      } else if (partition_.home[v] != home) {
+        if (order_.partition().home[v] != home) result.insert(order_.partition().home[v]);
+      } else if (order_.partition().home[v] != home) {
         for (Value operand : roles_.real_operands[v]) open.push_back(operand);
       }
     }
@@ -194,7 +192,7 @@ class Planner {
   bool fuse_;
   FusionPlan plan_;
   Roles roles_;
-  Partition partition_;
+  ClusterOrder order_;
   std::vector<Nest> nests_;               // by cluster
   std::vector<std::set<int>> needed_in_;  // per value: the nests that compute or read it
 };

@@ -213,7 +213,7 @@ def run(steps):
         z = (w * 2 + float(k)).sum().item()
 run(2000)
 before = rss()
-run(10000)
+run(18000)
 assert rss() - before < 5e6, (rss() - before) / 1e6
 counts = plait.live_counts()
 assert counts["nodes"] < 100 and counts["cells"] < 100, counts
