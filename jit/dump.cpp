@@ -37,6 +37,9 @@ void Dump::graph(const std::string& pass, const Graph& graph) {
 void Dump::program(const Program::Impl& program) {
   write(fmt::format("{:02}_fusion.txt", passes_++), to_text(program.graph(), program.plan()));
   write(fmt::format("{:02}_launches.txt", passes_++), program.debug_string());
+  if (program.knows_sizes()) {
+    write(fmt::format("{:02}_memory.txt", passes_++), to_text(program.memory_report()));
+  }
   // Code is made once for all launches of a kernel.
   struct Texts {
     std::string kernel_ir, llvm, assembly;

@@ -37,6 +37,7 @@ const std::vector<std::shared_ptr<KernelInfo>>& Program::kernels() const {
 
 size_t Program::launches() const { return impl_->launches().launches.size(); }
 size_t Program::peak_bytes() const { return impl_->peak_bytes(); }
+MemoryReport Program::memory_report() const { return impl_->memory_report(); }
 std::string Program::debug_string() const { return impl_->debug_string(); }
 
 std::string KernelEntry::print(Stage stage) const {

@@ -7,6 +7,7 @@
 #include "core/options.h"
 #include "jit/backend.h"
 #include "jit/memory_plan.h"
+#include "jit/memory_report.h"
 #include "jit/program.h"
 #include "jit/storage.h"
 #include "ops/optim/optimizer.h"
@@ -38,6 +39,8 @@ class Program::Impl {
   const std::vector<std::shared_ptr<KernelInfo>>& kernels() const { return infos_; }
   const Storage& storage() const { return storage_; }
   size_t peak_bytes() const;
+  bool knows_sizes() const { return bound_.has_value(); }
+  MemoryReport memory_report() const;
   std::string debug_string() const;
 
   // Set by the driver.

@@ -93,6 +93,26 @@ void bind_options(py::module_& module) {
   });
 }
 
+void bind_memory_report(py::module_& module) {
+  py::class_<BufferUse>(module, "BufferUse")
+      .def_property_readonly("role", [](const BufferUse& use) { return name_of(use.role); })
+      .def_readonly("what", &BufferUse::what)
+      .def_readonly("type", &BufferUse::type)
+      .def_readonly("bytes", &BufferUse::bytes)
+      .def_readonly("first", &BufferUse::first, "The first launch that needs it.")
+      .def_readonly("last", &BufferUse::last, "The last launch that needs it.")
+      .def_readonly("scope", &BufferUse::scope)
+      .def_readonly("file", &BufferUse::file)
+      .def_readonly("line", &BufferUse::line);
+  py::class_<MemoryReport>(module, "MemoryReport")
+      .def_readonly("peak_bytes", &MemoryReport::peak_bytes)
+      .def_readonly("launch", &MemoryReport::launch, "The launch at which most is alive.")
+      .def_readonly("kernel", &MemoryReport::kernel, "The name of its kernel.")
+      .def_readonly("buffers", &MemoryReport::buffers)
+      .def("at_peak", &MemoryReport::at_peak, "The buffers alive then, the largest first.")
+      .def("__str__", [](const MemoryReport& report) { return to_text(report); });
+}
+
 }  // namespace
 
 void bind_programs(py::module_& module) {
@@ -109,12 +129,15 @@ void bind_programs(py::module_& module) {
           py::arg("stage") = "kernel_ir")
       .def("__repr__",
            [](const KernelInfo& kernel) { return fmt::format("<kernel {}>", kernel.name()); });
+  bind_memory_report(module);
   py::class_<Program>(module, "Program")
       .def_property_readonly("kernels", [](const Program& program) { return program.kernels(); })
       .def_property_readonly("launches", &Program::launches)
       .def_property_readonly("input_names", &Program::input_names)
       .def("peak_bytes", &Program::peak_bytes,
            "Bytes of intermediates, workspaces and fresh slot values that the last sizes take.")
+      .def("memory_report", &Program::memory_report,
+           "The buffers behind peak_bytes: sizes, lifetimes, and the lines that made them.")
       .def("__str__", &Program::debug_string);
   module.def("compile_count", [] {
     const CompileCount count = compile_count();

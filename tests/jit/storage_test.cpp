@@ -12,6 +12,8 @@
 namespace plait {
 namespace {
 
+using Catch::Matchers::Contains;
+
 Array filled(std::vector<int64_t> shape, double value) {
   return Array::full(DType::f32, std::move(shape), Scalar(DType::f32, value));
 }
@@ -267,6 +269,37 @@ TEST_CASE_METHOD(Storing, "peak_bytes is what a program allocates; later runs al
     const std::vector<Array> held = program.run(inputs);
     const std::vector<Array> next = program.run(inputs);
     CHECK(Buffer::allocations() == allocations + 3);
+  }
+}
+
+TEST_CASE_METHOD(Storing,
+                 "the memory report lists what peak_bytes is, and the lines that made it") {
+  const auto w = slot_of("w", {300, 40}, 1);
+  const Expr n = dim("report_n", 1, 100);
+  const Tensor x = input("x", DType::f32, {n, 300});
+  set_source_line("model.py", 12);
+  const Tensor y = cumsum(matmul(x, parameter(w)), 0);
+  set_source_line("model.py", 13);
+  const Tensor z = cumsum(flip(y, {0}), 1);
+  assign(w, parameter(w) + sum(z));
+  set_source_line({}, 0);
+  Program program = compile({sum(z, 0)}, options());
+  CHECK_THAT(error_text<UserError>([&] { program.memory_report(); }), Contains("run it once"));
+  for (const int64_t size : {50, 7}) {
+    for (int i = 0; i < 3; ++i) program.run({{"x", filled({size, 300}, 1)}});
+    const MemoryReport report = program.memory_report();
+    CHECK(report.peak_bytes == program.peak_bytes());
+    size_t sum = 0, previous = SIZE_MAX;
+    for (const BufferUse& use : report.at_peak()) {
+      CHECK(use.bytes <= previous);
+      CHECK((use.first <= report.launch && report.launch <= use.last));
+      sum += previous = use.bytes;
+    }
+    CHECK(sum == report.peak_bytes);
+    const std::string text = to_text(report);
+    const std::string type = fmt::format("f32[{}, 40]", size);
+    CHECK_THAT(text, Contains(type) && Contains("(model.py:12)") && Contains("(model.py:13)"));
+    CHECK_THAT(text, Contains("output       0 f32[40]"));
   }
 }
 
