@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/reduction_order.h"
 #include "jit/lower/axes.h"
+#include "jit/lower/digit_packing.h"
 #include "jit/lower/nests.h"
 #include "jit/lower/tiling.h"
 #include "passes/fusion/roles.h"
@@ -54,8 +55,10 @@ class ContractionLowering {
     Expr extent;
     bool plain = false;  // one load of the compute dtype, always in range
     bool axis_contiguous = false, k_contiguous = false;
-    int64_t width = 0;  // of a packed panel
-    int64_t step = 0;   // from one panel to the next, along the factor's axis
+    int64_t width = 0;                     // of a packed panel
+    int64_t step = 0;                      // from one panel to the next, along the factor's axis
+    std::unique_ptr<DigitPacking> digits{};  // where m or n and k are more than one run each
+    bool in_rows = false;  // packed as it lies, row by row along k: the left factor only
   };
 
   // A block of a leaf of k.
@@ -97,15 +100,17 @@ class ContractionLowering {
     // The factor with the longer contiguous axis of its own makes the better vector operand; both
     // orders give the same bits, a product commutes.
     if (swaps()) std::swap(left_, right_), std::swap(m_axis_, n_axis_);
+    left_.in_rows = left_.digits && packs_along_k(left_);
+    result_digits_ = digits_of_result();
     m_ = m_axis_.extent;
     n_ = n_axis_.extent;
     leaf_ = values_.simplified(contraction_leaf(k_));
     leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
-    tiling_ =
-        choose_tiling(context_.target, dtype_,
-                      {estimate(batch_), estimate(m_), estimate(n_), estimate(k_), estimate(leaf_),
-                       left_.plain && left_.k_contiguous, right_.plain && right_.axis_contiguous});
+    tiling_ = choose_tiling(context_.target, dtype_,
+                            {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
+                             estimate(leaf_), left_.plain && left_.k_contiguous && !left_.digits,
+                             right_.plain && right_.axis_contiguous && !right_.digits});
     PLAIT_LOG(debug, "contraction {} x {} x {}, batch {}: tile {} x {}, block {} x {}, k {}{}{}",
               to_string(m_), to_string(n_), to_string(k_), to_string(batch_), tiling_.rows,
               tiling_.columns(), tiling_.block_rows(), tiling_.block_panels * tiling_.columns(),
@@ -127,13 +132,56 @@ class ContractionLowering {
     epilogue_cost_ = epilogue;
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     block_ = values_.simplified(ceil_div(leaf_, blocks_));
+    fit_block_to_digits();
     packed_steps_ = block_.constant().value_or(tiling_.block_k);
+    row_pitch_ = (packed_steps_ / tiling_.vector + 2) * tiling_.vector;
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
-    loops_epilogue_ = epilogue > kUnrolledEpilogue + 1 || in_parts_;
+    loops_epilogue_ =
+        epilogue > kUnrolledEpilogue + 1 || in_parts_ || result_digits_.axes.size() > 1;
   }
 
-  // Stores run along the right factor's axis; swap if the result's last axis is the left one's.
+  // Parts of k hold whole inner digits of it where leaves do.
+  void fit_block_to_digits() {
+    for (const Factor* factor : {&left_, &right_}) {
+      if (!factor->digits || packs_along_k(*factor)) continue;
+      const int64_t inner = factor->digits->k().inner().constant().value_or(1);
+      if (inner == 1 || inner > tiling_.block_k || !is_multiple_of(leaf_, inner)) continue;
+      block_ = values_.simplified(ceil_div(block_, inner) * inner);
+      blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, block_)));
+      return;
+    }
+  }
+
+  // Whether vectors of what is packed run along k: it is the axis with the longer runs.
+  bool packs_along_k(const Factor& factor) const {
+    if (!factor.digits) return factor.k_contiguous && !factor.axis_contiguous;
+    auto score = [&](const Digits& digits, bool contiguous) {
+      constexpr double kGather = 0.25;
+      const double run =
+          digits.axes.empty() ? 1 : fusion::estimated_elements({digits.axes.back().extent});
+      return std::min(run, kLanes / 2.0) * (contiguous ? 1 : kGather);
+    };
+    return score(factor.digits->k(), factor.k_contiguous) >
+           score(factor.digits->own(), factor.axis_contiguous);
+  }
+
+  // Stores run along the right factor's axis; swap if the result's last axis is the left one's, but
+  // rather scatter the result than transpose a factor that is much larger.
   bool swaps() const {
+    const bool wanted = stores_along_left();
+    auto elements = [&](const LoopAxis& axis) { return fusion::estimated_elements({axis.extent}); };
+    auto transposed = [&](const Factor& right) {
+      const bool transposes = right.digits && packs_along_k(right);
+      return transposes ? fusion::estimated_elements({right.extent}) * elements(k_axis_) : 0;
+    };
+    constexpr double kScattered = 4;
+    const double kept = transposed(wanted ? left_ : right_);
+    const double other =
+        transposed(wanted ? right_ : left_) + kScattered * elements(m_axis_) * elements(n_axis_);
+    return other < kept ? !wanted : wanted;
+  }
+
+  bool stores_along_left() const {
     const Member& result = member(contraction_.reduce);
     for (size_t i = result.tuple.size(); i-- > 0;) {
       for (uint32_t axis : variables_of(result.tuple[i])) {
@@ -151,6 +199,29 @@ class ContractionLowering {
 
   static bool contains(const std::vector<uint32_t>& axes, uint32_t axis) {
     return std::find(axes.begin(), axes.end(), axis) != axes.end();
+  }
+
+  // The digits of n in which the results and what their epilogue reads stay linear.
+  Digits digits_of_result() const {
+    Ranges ranges;
+    for (uint32_t axis = 0; axis < extents_.size(); ++axis) ranges.set(axis, extents_[axis]);
+    Reads reads;
+    for (const Member& member : nest_.members) {
+      const Node& node = graph_.node(member.value);
+      if (context_.plan.in_memory[member.value]) {
+        reads.addresses.push_back(simplify(linear_index(node.type.shape, member.tuple), ranges));
+      }
+      if (member.value == contraction_.reduce) continue;
+      for (Value operand : node.operands) {
+        const auto found = reads_of(graph_, context_.plan, operand, member.tuple, ranges);
+        if (!found) continue;
+        reads.addresses.insert(reads.addresses.end(), found->addresses.begin(),
+                               found->addresses.end());
+        reads.guards.insert(reads.guards.end(), found->guards.begin(), found->guards.end());
+      }
+    }
+    Digits digits = digits_of(n_axis_.group_axes, extents_, reads);
+    return digits.fixed() ? std::move(digits) : Digits();
   }
 
   // Follows a factor through views and casts to its load.
@@ -187,6 +258,9 @@ class ContractionLowering {
     };
     factor.axis_contiguous = !factor.axes.empty() && contiguous(factor.axes.back());
     factor.k_contiguous = !contraction_.k.empty() && contiguous(contraction_.k.back());
+    factor.digits = DigitPacking::make(values_, graph_, context_.plan, dtype_,
+                                       {factor.value, factor.tuple, factor.axes, contraction_.k},
+                                       extents_, axes_);
   }
 
   void allocate() {
@@ -208,7 +282,9 @@ class ContractionLowering {
         break;
     }
     if (!tiling_.left_direct) {
-      packed_left_ = values_.local(dtype_, packed_steps_ * tiling_.block_tiles * left_.width);
+      const int64_t size = left_.in_rows ? row_pitch_ * tiling_.block_rows()
+                                         : packed_steps_ * tiling_.block_tiles * left_.width;
+      packed_left_ = values_.local(dtype_, size);
     }
   }
 
@@ -257,15 +333,18 @@ class ContractionLowering {
 
   // All of the right operand, a few panels and steps a task.
   void pack_shared() {
-    constexpr int64_t kSteps = 256;
+    constexpr int64_t kMostSteps = 256;
+    const int64_t inner =
+        right_.digits ? right_.digits->k().inner().constant().value_or(1) : int64_t{1};
+    const int64_t steps = inner <= kMostSteps ? kMostSteps / inner * inner : kMostSteps;
     const Expr groups = ceil_div(panels_, kPackedPanels);
-    const Expr parts = ceil_div(k_, kSteps);
-    const double elements = static_cast<double>(kSteps * kPackedPanels * tiling_.columns());
+    const Expr parts = ceil_div(k_, steps);
+    const double elements = static_cast<double>(steps * kPackedPanels * tiling_.columns());
     values_.phase(values_.simplified(batch_ * groups * parts), elements * 0.2, [&](Expr p) {
       const Expr batch = floor_div(p, groups * parts);
       const Expr first = values_.simplified(mod(floor_div(p, parts), groups) * kPackedPanels);
-      const Expr start = values_.simplified(mod(p, parts) * kSteps);
-      const Part part{Expr(), Expr(), start, values_.simplified(min(Expr(kSteps), k_ - start))};
+      const Expr start = values_.simplified(mod(p, parts) * steps);
+      const Part part{Expr(), Expr(), start, values_.simplified(min(Expr(steps), k_ - start))};
       set_batch(batch);
       pack_panels(right_, first, values_.simplified(min(Expr(kPackedPanels), panels_ - first)),
                   part, packed_right(batch, first, part));
@@ -280,6 +359,10 @@ class ContractionLowering {
   // factor's axis. Several at a time, so that what is read lies in longer runs.
   void pack_panels(const Factor& factor, Expr first, Expr count, const Part& part,
                    const Packed& to) {
+    if (factor.in_rows) return pack_rows(factor, first, count, part, to);
+    if (factor.digits && !packs_along_k(factor)) {
+      return pack_digits(factor, first, count, part, to);
+    }
     values_.loop(LoopKind::serial, ceil_div(count, kPackedPanels), [&](Expr c) {
       const Expr from = c * kPackedPanels;
       const Expr here = values_.simplified(min(Expr(kPackedPanels), count - from));
@@ -287,7 +370,7 @@ class ContractionLowering {
         pack(values_.simplified((first + from + p) * factor.step),
              values_.simplified(to.base + (from + p) * to.panel));
       };
-      if (factor.k_contiguous && !factor.axis_contiguous) {
+      if (packs_along_k(factor)) {
         values_.loop(LoopKind::serial, here, [&](Expr p) {
           panel(p, [&](Expr start, Expr base) { pack_transposed(factor, start, base, part); });
         });
@@ -300,6 +383,39 @@ class ContractionLowering {
             pack_straight(factor, start, values_.simplified(base + step * factor.width),
                           values_.simplified(part.start + step));
           });
+        });
+      });
+    });
+  }
+
+  // Panels whose vectors are cut where the own index starts anew.
+  void pack_digits(const Factor& factor, Expr first, Expr count, const Part& part,
+                   const Packed& to) {
+    const int64_t lanes = std::min(tiling_.vector, factor.width);
+    values_.loop(LoopKind::serial, count, [&](Expr p) {
+      values_.loop(LoopKind::serial, factor.width / lanes, [&](Expr v) {
+        factor.digits->pack_along_own(
+            values_.simplified((first + p) * factor.step + v * lanes), lanes, part.start,
+            part.length, packed(factor),
+            [&](Expr step) { return to.base + p * to.panel + step * factor.width + v * lanes; });
+      });
+    });
+  }
+
+  // Rows as they lie along k; zeros in place of those past the last.
+  void pack_rows(const Factor& factor, Expr first, Expr count, const Part& part, const Packed& to) {
+    const Expr start = first * factor.step;
+    const Expr all = count * factor.step;
+    const Expr rows = values_.simplified(min(all, factor.extent - start));
+    values_.loop(LoopKind::serial, ceil_div(part.length, tiling_.vector), [&](Expr v) {
+      const Expr from = to.base + v * tiling_.vector;
+      factor.digits->pack_along_k(values_.simplified(part.start + v * tiling_.vector),
+                                  tiling_.vector, start, rows, packed(factor),
+                                  [&](Expr row) { return from + row * row_pitch_; });
+      values_.loop(LoopKind::serial, values_.simplified(all - rows), [&](Expr row) {
+        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
+          builder_.store(packed(factor),
+                         values_.simplified(from + (rows + row) * row_pitch_ + lane), zero());
         });
       });
     });
@@ -332,7 +448,12 @@ class ContractionLowering {
     for (int64_t from = 0; from < factor.width; from += side) {
       values_.loop(LoopKind::serial, ceil_div(part.length, side), [&](Expr kb) {
         const Expr first = values_.simplified(part.start + kb * side);
+        std::optional<Cut> cut;
+        if (factor.digits) cut = factor.digits->cut_k(first, side);
         values_.loop(LoopKind::unrolled, side, [&](Expr i) {
+          if (cut) {
+            return load_cut(factor, *cut, values_.simplified(start + from + i), square, i * side);
+          }
           load_row(factor, values_.simplified(start + from + i), first, square, i * side, side);
         });
         builder_.transpose(square);
@@ -349,6 +470,17 @@ class ContractionLowering {
         });
       });
     }
+  }
+
+  void load_cut(const Factor& factor, const Cut& cut, Expr index, BufferId square, Expr row) {
+    const bool inside = prove_less(index, factor.extent, values_.ranges()) == true;
+    if (!inside) {
+      values_.loop(LoopKind::vector, cut.lanes, [&](Expr lane) {
+        builder_.store(square, values_.simplified(row + lane), zero());
+      });
+    }
+    values_.when_less(index, factor.extent,
+                      [&] { factor.digits->load_along_k(cut, index, square, row); });
   }
 
   void load_row(const Factor& factor, Expr index, Expr k, BufferId square, Expr row, int64_t side) {
@@ -426,6 +558,10 @@ class ContractionLowering {
   }
 
   ValueId left_element(const Place& place, const Part& part, Expr row, Expr step) {
+    if (left_.in_rows) {
+      const Expr at = (place.tile * tiling_.rows + row) * row_pitch_ + step;
+      return builder_.load(packed_left_, values_.simplified(at));
+    }
     if (!tiling_.left_direct) {
       const Expr at = (place.tile * packed_steps_ + step) * left_.width + row;
       return builder_.load(packed_left_, values_.simplified(at));
@@ -549,6 +685,9 @@ class ContractionLowering {
 
   void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot) {
     const Expr rows_here = values_.simplified(min(Expr(tiling_.rows), m_ - row));
+    if (result_digits_.axes.size() > 1) {
+      return store_cuts(tile, row, rows_here, column, slot);
+    }
     values_.loop(LoopKind::serial, rows_here, [&](Expr i) {
       values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
         values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
@@ -560,16 +699,47 @@ class ContractionLowering {
     });
   }
 
+  // Vectors of the result that are cut where its last digit starts anew.
+  void store_cuts(BufferId tile, Expr row, Expr rows, Expr column, Expr slot) {
+    values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
+      const Expr in_row = j * tiling_.vector;
+      const Cut cut =
+          cut_lanes(values_, result_digits_, values_.simplified(column + in_row), tiling_.vector);
+      values_.loop(LoopKind::serial, rows, [&](Expr i) {
+        const Expr at = values_.simplified(slot + i * tiling_.columns() + in_row);
+        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
+          for (size_t p = 0; p < cut.pieces.size(); ++p) {
+            const Expr last = values_.simplified(cut.last_digit(p, lane));
+            auto store = [&] {
+              std::vector<Expr> digits = cut.pieces[p].outer;
+              digits.push_back(last);
+              set_axes(m_axis_, values_.simplified(row + i));
+              for (size_t d = 0; d < digits.size(); ++d) {
+                set_axes(result_digits_.axes[d], digits[d]);
+              }
+              store_at_axes(builder_.load(tile, at + lane));
+            };
+            values_.branch_in_range({{cut.pieces[p].row, cut.rows}, {last, cut.run}}, store, {});
+          }
+        });
+      });
+    });
+  }
+
   void store_results(Expr row, Expr column, const std::function<ValueId()>& product) {
     values_.when_less(column, n_, [&] {
       set_axes(m_axis_, values_.simplified(row));
       set_axes(n_axis_, values_.simplified(column));
-      values_.define(contraction_.reduce, at_axes(member(contraction_.reduce).tuple), product());
-      for (Value v : nest_.stores) {
-        const Tuple tuple = at_axes(member(v).tuple);
-        values_.store(v, tuple, values_.at(v, tuple));
-      }
+      store_at_axes(product());
     });
+  }
+
+  void store_at_axes(ValueId product) {
+    values_.define(contraction_.reduce, at_axes(member(contraction_.reduce).tuple), product);
+    for (Value v : nest_.stores) {
+      const Tuple tuple = at_axes(member(v).tuple);
+      values_.store(v, tuple, values_.at(v, tuple));
+    }
   }
 
   const NestContext& context_;
@@ -584,6 +754,8 @@ class ContractionLowering {
   LoopAxis batch_axis_, m_axis_, n_axis_, k_axis_;
   Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_;
   int64_t packed_steps_ = 0;  // room for the steps of a part
+  int64_t row_pitch_ = 0;     // the same, of a row that is packed as it lies
+  Digits result_digits_;
   Factor left_, right_;
   Tiling tiling_{};
   bool in_parts_ = false, loops_epilogue_ = false;

@@ -1,0 +1,130 @@
+#include "jit/lower/digit_packing.h"
+
+#include <algorithm>
+
+namespace plait::lower {
+
+std::unique_ptr<DigitPacking> DigitPacking::make(Values& values, const Graph& graph,
+                                                 const fusion::FusionPlan& plan, DType dtype,
+                                                 const Factor& factor,
+                                                 const std::vector<Expr>& extents,
+                                                 std::vector<Expr>& axes) {
+  Ranges ranges;
+  for (uint32_t axis = 0; axis < extents.size(); ++axis) ranges.set(axis, extents[axis]);
+  std::optional<Reads> reads = reads_of(graph, plan, factor.value, factor.tuple, ranges);
+  if (!reads) return nullptr;
+  std::unique_ptr<DigitPacking> result(new DigitPacking(values, dtype, factor, extents, axes));
+  result->own_ = digits_of(factor.own, extents, *reads);
+  result->k_ = digits_of(factor.k, extents, *reads);
+  result->guards_ = std::move(reads->guards);
+  const bool one_each = result->own_.axes.size() < 2 && result->k_.axes.size() < 2;
+  if (one_each || !result->own_.fixed() || !result->k_.fixed()) return nullptr;
+  return result;
+}
+
+void DigitPacking::set(const Digits& digits, const std::vector<Expr>& at) {
+  for (size_t i = 0; i < at.size(); ++i) expand_axis(digits.axes[i], at[i], extents_, axes_);
+}
+
+void DigitPacking::set_lane(const Digits& along, const Cut& cut, size_t piece, Expr lane) {
+  std::vector<Expr> at = cut.pieces[piece].outer;
+  at.push_back(values_.simplified(cut.last_digit(piece, lane)));
+  set(along, at);
+}
+
+Expr DigitPacking::at_axes(Expr e) const {
+  Substitution substitution;
+  for (uint32_t k = 0; k < axes_.size(); ++k) substitution.emplace(k, axes_[k]);
+  return values_.simplified(substitute(e, substitution));
+}
+
+ValueId DigitPacking::element() {
+  Tuple at;
+  for (Expr e : tuple_) at.push_back(at_axes(e));
+  return values_.compute_at(value_, at);
+}
+
+// What must lie in range where all lanes are of the first piece and no guard holds anything back.
+std::vector<std::pair<Expr, Expr>> DigitPacking::one_run_conditions(const Digits& along,
+                                                                    const Cut& cut) {
+  std::vector<std::pair<Expr, Expr>> result = {
+      {values_.simplified(cut.last_digit(0, cut.lanes - 1)), cut.run},
+      {cut.pieces[0].row, cut.rows}};
+  for (const IndexGuard& guard : guards_) {
+    for (const Expr lane : {Expr(), Expr(cut.lanes - 1)}) {
+      set_lane(along, cut, 0, lane);
+      const std::pair<Expr, Expr> condition = {at_axes(guard.index), at_axes(guard.extent)};
+      if (std::find(result.begin(), result.end(), condition) == result.end()) {
+        result.push_back(condition);
+      }
+    }
+  }
+  return result;
+}
+
+// The lanes of a cut, the other index being set.
+void DigitPacking::store_lanes(const Digits& along, const Cut& cut, BufferId to, Expr slot) {
+  kernel::Builder& builder = values_.builder();
+  auto each_lane = [&](const std::function<void(Expr lane, Expr at)>& body) {
+    values_.loop(LoopKind::vector, cut.lanes,
+                 [&](Expr lane) { body(lane, values_.simplified(slot + lane)); });
+  };
+  auto in_one_run = [&] {
+    each_lane([&](Expr lane, Expr at) {
+      set_lane(along, cut, 0, lane);
+      builder.store(to, at, element());
+    });
+  };
+  auto in_pieces = [&] {
+    const ValueId zero = builder.constant(Scalar(dtype_, int64_t{0}));
+    const BufferId vector = values_.registers(dtype_, cut.lanes, static_cast<uint32_t>(cut.lanes));
+    each_lane([&](Expr lane, Expr at) {
+      builder.store(vector, lane, zero);
+      for (size_t j = 0; j < cut.pieces.size(); ++j) {
+        const std::vector<std::pair<Expr, Expr>> here = {
+            {cut.pieces[j].row, cut.rows}, {values_.simplified(cut.last_digit(j, lane)), cut.run}};
+        values_.branch_in_range(here,
+                                [&] {
+                                  set_lane(along, cut, j, lane);
+                                  builder.store(vector, lane, element());
+                                },
+                                {});
+      }
+      builder.store(to, at, builder.load(vector, lane));
+    });
+  };
+  values_.branch_in_range(one_run_conditions(along, cut), in_one_run, in_pieces);
+}
+
+void DigitPacking::pack(const Digits& along, const Digits& other, Expr first, int64_t lanes,
+                        Expr start, Expr length, BufferId to,
+                        const std::function<Expr(Expr)>& slot) {
+  const Cut cut = cut_lanes(values_, along, first, lanes);
+  // What guards ask for is asked once for all of a first digit that they do not depend on.
+  const bool guards_know_first =
+      std::any_of(guards_.begin(), guards_.end(), [&](const IndexGuard& guard) {
+        const std::vector<uint32_t>& axes = other.axes[0].group_axes;
+        return std::any_of(axes.begin(), axes.end(),
+                           [&](uint32_t axis) { return contains_variable(guard.index, axis); });
+      });
+  const Innermost innermost =
+      guards_.empty() || guards_know_first ? Innermost::last_digit : Innermost::first_digit;
+  each_index(values_, other, innermost, start, length, [&](const std::vector<Expr>& at, Expr step) {
+    set(other, at);
+    store_lanes(along, cut, to, values_.simplified(slot(step)));
+  });
+}
+
+void DigitPacking::load_along_k(const Cut& cut, Expr index, BufferId to, Expr slot) {
+  std::vector<Expr> at(own_.axes.size());
+  Expr rest = index;
+  for (size_t i = at.size(); i-- > 1;) {
+    at[i] = values_.simplified(mod(rest, own_.axes[i].extent));
+    rest = floor_div(rest, own_.axes[i].extent);
+  }
+  if (!at.empty()) at[0] = values_.simplified(rest);
+  set(own_, at);
+  store_lanes(k_, cut, to, slot);
+}
+
+}  // namespace plait::lower
