@@ -1,7 +1,10 @@
 #include "core/target.h"
 
+#include <algorithm>
 #include <fstream>
 #include <string>
+
+#include "core/cpu_count.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -63,7 +66,7 @@ void read_caches_from_cpuid(Target& target) {
   }
 }
 
-Target detect() {
+Target detect_instructions_and_caches() {
   Target target;
   // These look at what the operating system saves on a context switch, too. Asked for as levels,
   // because code is compiled for levels.
@@ -87,7 +90,7 @@ Target detect() {
 
 #else
 
-Target detect() {
+Target detect_instructions_and_caches() {
   Target target;
   target.name = "aarch64 neon";
   target.vector_bytes = 16;
@@ -97,6 +100,15 @@ Target detect() {
 }
 
 #endif
+
+// Virtual machines name the L3 of their whole host. No core has more than 32 MiB (EPYC 9175F).
+Target detect() {
+  constexpr uint64_t kMostL3PerCore = 32 << 20;
+  Target target = detect_instructions_and_caches();
+  target.l3_bytes =
+      std::min(target.l3_bytes, static_cast<uint64_t>(available_cpus()) * kMostL3PerCore);
+  return target;
+}
 
 }  // namespace
 

@@ -12,7 +12,7 @@ struct Target {
   uint32_t vector_registers = 16;
   uint64_t l1_bytes = 32 << 10;
   uint64_t l2_bytes = 512 << 10;
-  uint64_t l3_bytes = 8 << 20;
+  uint64_t l3_bytes = 8 << 20;  // the share of the CPUs that this process may use, at most
 };
 
 // The host's.

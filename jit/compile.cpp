@@ -16,6 +16,7 @@
 #include "jit/launches.h"
 #include "jit/pipeline.h"
 #include "jit/program_impl.h"
+#include "jit/streams.h"
 #include "ops/compose.h"
 #include "passes/gradients.h"
 
@@ -79,6 +80,8 @@ std::shared_ptr<Program::Impl> build(const Graph& graph, const Options& options,
                                      bool keep_all, Dump* dump) {
   fusion::FusionPlan plan = fusion::plan_fusion(graph, fuse);
   LaunchList list = make_launches(graph, plan, host_target());
+  Storage storage = plan_storage(graph, plan, list, keep_all);
+  stream_large_results(graph, storage, host_target(), list);
   Backend& backend = backend_for(options);
   const BackendCounts before = backend.counts();
   std::vector<std::shared_ptr<CompiledKernel>> compiled(list.kernels.size());
@@ -90,7 +93,7 @@ std::shared_ptr<Program::Impl> build(const Graph& graph, const Options& options,
   kernel_count += after.compiled - before.compiled;
   cached_count += after.cached - before.cached;
   auto impl = std::make_shared<Program::Impl>(graph, options, std::move(plan), std::move(list),
-                                              std::move(compiled), keep_all);
+                                              std::move(compiled), std::move(storage));
   if (dump) dump->program(*impl);
   return impl;
 }

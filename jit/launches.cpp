@@ -77,11 +77,6 @@ void verify_once(const kernel::Kernel& kernel) {
   verified.insert(kernel.name);
 }
 
-std::string content_name(const std::string& text) {
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  return fmt::format("k{:016x}{:08x}", hash.high64, static_cast<uint32_t>(hash.low64));
-}
-
 // Lowers each computation once.
 class Lowering {
  public:
@@ -142,6 +137,11 @@ class Lowering {
 };
 
 }  // namespace
+
+std::string content_name(const std::string& text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("k{:016x}{:08x}", hash.high64, static_cast<uint32_t>(hash.low64));
+}
 
 LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, const Target& target) {
   LaunchList list;

@@ -31,6 +31,9 @@ struct LaunchList {
   std::vector<Launch> launches;
 };
 
+// The name of a kernel that reads `text` under the name "kernel".
+std::string content_name(const std::string& text);
+
 LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, const Target& target);
 
 }  // namespace plait

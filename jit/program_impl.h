@@ -27,7 +27,7 @@ struct KernelEntry : KernelInfo {
 class Program::Impl {
  public:
   Impl(Graph graph, const Options& options, fusion::FusionPlan plan, LaunchList list,
-       std::vector<std::shared_ptr<CompiledKernel>> compiled, bool keep_all);
+       std::vector<std::shared_ptr<CompiledKernel>> compiled, Storage storage);
 
   std::vector<Array> run(const std::map<std::string, Array>& inputs);
   std::vector<LaunchTime> time_launches(const std::map<std::string, Array>& inputs, int runs);

@@ -37,12 +37,12 @@ struct Program::Impl::Workers {
 };
 
 Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan, LaunchList list,
-                    std::vector<std::shared_ptr<CompiledKernel>> compiled, bool keep_all)
+                    std::vector<std::shared_ptr<CompiledKernel>> compiled, Storage storage)
     : graph_(std::move(graph)),
       plan_(std::move(plan)),
       list_(std::move(list)),
       compiled_(std::move(compiled)),
-      storage_(plan_storage(graph_, plan_, list_, keep_all)),
+      storage_(std::move(storage)),
       threads_(options.threads) {
   for (const Launch& launch : list_.launches) {
     auto entry = std::make_shared<KernelEntry>();

@@ -79,8 +79,9 @@ class Execution {
       case kernel::OpClass::comparison:
       case kernel::OpClass::ternary:
       case kernel::OpClass::select:
-      case kernel::OpClass::conversion: {
-        RawValue operands[3];
+      case kernel::OpClass::conversion:
+      case kernel::OpClass::draw: {
+        RawValue operands[4];
         for (size_t k = 0; k < i.operands.size(); ++k) operands[k] = values_[i.operands[k]];
         values_[i.result] = apply(i.op, kernel_.type(i.operands.back()), kernel_.type(i.result),
                                   {operands, i.operands.size()});

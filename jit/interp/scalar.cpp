@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "core/error.h"
+#include "core/random.h"
 #include "jit/kernel/types.h"
 
 namespace plait {
@@ -125,6 +126,7 @@ T float_binary(Op op, T a, T b) {
   if (op == Op::div) return a / b;
   if (op == Op::mod) return float_mod(a, b);
   if (op == Op::maximum || op == Op::minimum) return extreme(op, a, b);
+  if (op == Op::ldexp) return std::isnan(b) ? b : std::ldexp(a, static_cast<int>(b));
   PLAIT_UNREACHABLE("{} of floats", kernel::name_of(op));
 }
 
@@ -189,6 +191,7 @@ RawValue arithmetic(Op op, std::span<const RawValue> operands) {
     case kernel::OpClass::immediate:
     case kernel::OpClass::select:
     case kernel::OpClass::conversion:
+    case kernel::OpClass::draw:
     case kernel::OpClass::memory:
     case kernel::OpClass::structure:
       break;
@@ -303,6 +306,9 @@ RawValue apply(Op op, DType type, DType result, std::span<const RawValue> operan
       return operands[0] != 0 ? operands[1] : operands[2];
     case kernel::OpClass::conversion:
       return op == Op::cast ? cast(type, result, operands[0]) : operands[0];
+    case kernel::OpClass::draw:
+      return put(random::element_bits(operands[3], get<int64_t>(operands[0]),
+                                      get<int64_t>(operands[1]), operands[2]));
     case kernel::OpClass::unary:
     case kernel::OpClass::binary:
     case kernel::OpClass::comparison:

@@ -88,6 +88,10 @@ ValueId Builder::fma(ValueId a, ValueId b, ValueId c) {
   return append(make(Op::fma, {a, b, c}), type_of(kernel_, a));
 }
 
+ValueId Builder::random(ValueId seed, ValueId step, ValueId salt, ValueId element) {
+  return append(make(Op::random, {seed, step, salt, element}), DType::u32);
+}
+
 ValueId Builder::select(ValueId condition, ValueId yes, ValueId no) {
   return append(make(Op::select, {condition, yes, no}), type_of(kernel_, yes));
 }

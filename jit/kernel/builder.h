@@ -36,6 +36,8 @@ class Builder {
   ValueId select(ValueId condition, ValueId yes, ValueId no);
   ValueId cast(DType dtype, ValueId a);  // a itself if it has the dtype
   ValueId bitcast(DType dtype, ValueId a);
+  // u32; `seed`, `step`, `salt` and `element` are i64. See core/random.h.
+  ValueId random(ValueId seed, ValueId step, ValueId salt, ValueId element);
   ValueId load(BufferId buffer, Expr index);
   void store(BufferId buffer, Expr index, ValueId value);
   // The line of this element will be read soon. The index may lie outside the buffer.

@@ -27,6 +27,20 @@ const char* name_of(LoopKind kind) {
   PLAIT_UNREACHABLE("loop kind {}", static_cast<int>(kind));
 }
 
+const char* name_of(Access access) {
+  switch (access) {
+    case Access::read:
+      return "read";
+    case Access::write:
+      return "write";
+    case Access::read_write:
+      return "read_write";
+    case Access::stream:
+      return "stream";
+  }
+  PLAIT_UNREACHABLE("access {}", static_cast<int>(access));
+}
+
 OpClass class_of(Op op) {
   switch (op) {
     case Op::constant:
@@ -48,6 +62,7 @@ OpClass class_of(Op op) {
     case Op::mod:
     case Op::maximum:
     case Op::minimum:
+    case Op::ldexp:
     case Op::mul_high:
     case Op::bit_and:
     case Op::bit_or:
@@ -67,6 +82,8 @@ OpClass class_of(Op op) {
     case Op::cast:
     case Op::bitcast:
       return OpClass::conversion;
+    case Op::random:
+      return OpClass::draw;
     case Op::load:
     case Op::store:
     case Op::prefetch:
@@ -98,6 +115,8 @@ size_t operand_count(Op op) {
     case OpClass::ternary:
     case OpClass::select:
       return 3;
+    case OpClass::draw:
+      return 4;
     case OpClass::memory:
       return op == Op::store ? 1 : 0;
     case OpClass::structure:
@@ -118,6 +137,8 @@ DType result_type(Op op, std::span<const DType> operands) {
       return DType::boolean;
     case OpClass::select:
       return operands[1];
+    case OpClass::draw:
+      return DType::u32;
     case OpClass::conversion:
     case OpClass::memory:
     case OpClass::structure:
@@ -148,6 +169,7 @@ std::string compute_error(Op op, DType t) {
     case Op::round:
     case Op::trunc:
     case Op::fma:
+    case Op::ldexp:
       return t == DType::f32 || t == DType::f64 ? "" : "takes f32 or f64";
     case Op::bit_not:
     case Op::bit_and:
@@ -159,6 +181,8 @@ std::string compute_error(Op op, DType t) {
       return is_integer(t) ? "" : "takes integers";
     case Op::mul_high:
       return t == DType::u32 ? "" : "takes u32";
+    case Op::random:
+      return t == DType::i64 ? "" : "takes i64";
     case Op::eq:
     case Op::ne:
     case Op::lt:
@@ -209,6 +233,7 @@ std::string type_error(Op op, std::span<const DType> operands, DType result) {
     case OpClass::binary:
     case OpClass::comparison:
     case OpClass::ternary:
+    case OpClass::draw:
       for (DType t : operands)
         if (t != operands[0]) return "needs operands of one dtype";
       if (std::string error = compute_error(op, operands[0]); !error.empty()) return error;

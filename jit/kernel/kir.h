@@ -43,7 +43,13 @@ enum class BufferScope : uint8_t {
               // one SIMD value; a vector access may cover part of one. Undefined at the iteration's
               // start
 };
-enum class Access : uint8_t { read, write, read_write };
+enum class Access : uint8_t {
+  read,
+  write,
+  read_write,
+  stream,  // write, of memory at a cache line's boundary that is better not kept in the caches
+};
+const char* name_of(Access access);
 
 struct Buffer {
   std::string name;

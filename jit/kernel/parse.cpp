@@ -121,10 +121,12 @@ class Parser {
     c.expect(']');
     const size_t position = c.position();
     const std::string_view role = c.name();
-    if (role == "read" || role == "write" || role == "read_write") {
-      b.access = role == "read"    ? Access::read
-                 : role == "write" ? Access::write
-                                   : Access::read_write;
+    constexpr Access kAccesses[] = {Access::read, Access::write, Access::read_write,
+                                    Access::stream};
+    const auto* access = std::find_if(std::begin(kAccesses), std::end(kAccesses),
+                                      [&](Access a) { return role == name_of(a); });
+    if (access != std::end(kAccesses)) {
+      b.access = *access;
     } else if (role == "workspace") {
       b.scope = BufferScope::workspace;
     } else if (role == "local") {
@@ -134,8 +136,8 @@ class Parser {
       c.expect_word("lanes");
       b.lanes = index_number(c);
     } else {
-      c.fail_at(position, fmt::format("expected read, write, read_write, workspace, local or "
-                                      "registers, not `{}`",
+      c.fail_at(position, fmt::format("expected read, write, read_write, stream, workspace, "
+                                      "local or registers, not `{}`",
                                       role));
     }
     c.expect_end();
@@ -341,6 +343,7 @@ class Parser {
         c.fail_at(operands[k].position, fmt::format("an operand of {}, not {}", dtype_name(named),
                                                     dtype_name(kernel_.type(i.operands.back()))));
     }
+    if (op_class == OpClass::draw) return DType::u32;
     return op_class == OpClass::comparison ? DType::boolean : named;
   }
 

@@ -1,7 +1,7 @@
 // Prints kernels. The grammar, two spaces a level, `#` starts a comment:
 //
 //   kernel NAME [sizes(NAME LO..HI [multiple N], …)]
-//     buffer NAME: DTYPE[EXPR] (read|write|read_write|workspace|local|registers lanes N)
+//     buffer NAME: DTYPE[EXPR] (read|write|read_write|stream|workspace|local|registers lanes N)
 //     site "TEXT" axis N extent EXPR
 //     phase VARIABLE < EXPR [cost NUMBER]:
 //       BODY
@@ -37,7 +37,7 @@ namespace {
 const char* name_of(BufferScope scope, Access access) {
   switch (scope) {
     case BufferScope::parameter:
-      return access == Access::read ? "read" : access == Access::write ? "write" : "read_write";
+      return name_of(access);
     case BufferScope::workspace:
       return "workspace";
     case BufferScope::local:
@@ -62,8 +62,8 @@ bool tells_dtype(Op op) {
     case OpClass::binary:
     case OpClass::comparison:
     case OpClass::ternary:
-      return true;
     case OpClass::select:
+    case OpClass::draw:
       return true;
     case OpClass::memory:
       return op == Op::store;
@@ -197,6 +197,7 @@ class Printer {
       case OpClass::comparison:
       case OpClass::ternary:
       case OpClass::select:
+      case OpClass::draw:
         return print_arithmetic(i, kernel_.type(i.operands.back()));
       case OpClass::conversion:
         return print_arithmetic(i, kernel_.type(i.result));

@@ -17,6 +17,7 @@ enum class OpClass : uint8_t {
   ternary,     // fma: three operands of one dtype; the result has it too
   select,      // bool and two values of one dtype
   conversion,  // cast, bitcast: the dtype of the result is free
+  draw,        // random: four i64; the result is u32
   memory,      // load, store, prefetch, transpose
   structure,   // loop, when, bind, report
 };

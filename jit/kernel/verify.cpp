@@ -223,6 +223,7 @@ class Verifier {
       case OpClass::ternary:
       case OpClass::select:
       case OpClass::conversion:
+      case OpClass::draw:
         return;
     }
     PLAIT_UNREACHABLE("kernel op {}", static_cast<int>(i.op));
@@ -310,7 +311,8 @@ class Verifier {
     const ValueId value = is_store ? i.operands[0] : i.result;
     check(kernel_.type(value) == b.dtype, "the buffer holds {}", dtype_name(b.dtype));
     if (b.scope == BufferScope::parameter)
-      check(is_store ? b.access != Access::read : b.access != Access::write,
+      check(is_store ? b.access != Access::read
+                     : b.access == Access::read || b.access == Access::read_write,
             "the access that the parameter declares does not allow this");
     if (!facts_.proves_in_range(i.expression, b.size)) {
       try_out(i.expression, i.expression, b.size);

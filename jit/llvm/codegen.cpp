@@ -107,7 +107,9 @@ Isa isa_of_cpu(const std::string& cpu) {
   auto has = [&](const char* feature) {
     return std::binary_search(isa.features.begin(), isa.features.end(), feature);
   };
+  isa.is_x86 = triple.isX86();
   isa.native_f16 = triple.isAArch64() || has("f16c");
+  isa.has_scalef = has("avx512f");
   isa.cheap_masks = has("avx512bw") && has("avx512vl");
   return isa;
 }

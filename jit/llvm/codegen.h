@@ -15,8 +15,10 @@ namespace plait::native {
 struct Isa {
   std::string cpu;                    // an LLVM CPU name
   std::vector<std::string> features;  // what a machine must have, sorted
-  bool native_f16 = false;            // converts between f16 and f32 itself
-  bool cheap_masks = false;           // masked accesses of any element cost what plain ones do
+  bool is_x86 = false;
+  bool native_f16 = false;   // converts between f16 and f32 itself
+  bool has_scalef = false;   // multiplies by powers of two in one instruction
+  bool cheap_masks = false;  // masked accesses of any element cost what plain ones do
 };
 
 // The highest level that this machine has.

@@ -3,6 +3,7 @@
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Function.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include <algorithm>
 
@@ -85,6 +86,8 @@ void Emitter::emit_phase(size_t index) {
   };
   emit_counted_loop(phase.variable, phase.extent, function_->getArg(2), function_->getArg(3), true,
                     body, {});
+  // Streams are ordered with nothing, not even with what tells other threads that they are written.
+  if (has_streamed_ && isa_.is_x86) b_.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});
   b_.CreateRetVoid();
   remove_dead_phis(*function_);
 }
@@ -219,6 +222,7 @@ void Emitter::emit_instruction(const Instruction& in) {
     case Op::mod:
     case Op::maximum:
     case Op::minimum:
+    case Op::ldexp:
     case Op::mul_high:
     case Op::bit_and:
     case Op::bit_or:
@@ -263,6 +267,9 @@ void Emitter::emit_instruction(const Instruction& in) {
       return;
     case Op::bitcast:
       set(in, [&] { return bitcast(operand(0), value_type(kernel_.type(in.result))); });
+      return;
+    case Op::random:
+      set(in, [&] { return random(in); });
       return;
     case Op::load: {
       Expr offset = resolve(in.expression);

@@ -7,6 +7,11 @@
 #include "jit/llvm/emitter.h"
 
 namespace plait::native {
+namespace {
+
+constexpr int64_t kCacheLine = 64;
+
+}  // namespace
 
 llvm::Value* Emitter::buffer_base(BufferId id) {
   const Buffer& buffer = kernel_.buffers[id];
@@ -148,6 +153,15 @@ void Emitter::store(BufferId id, Expr offset, const Parts& value) {
     b_.CreateAlignedStore(scalar, pointer(id, offset), llvm::Align(dtype_size(buffer.dtype)));
 }
 
+// Whole cache lines of a stream.
+bool Emitter::passes_caches(BufferId id, Expr offset) const {
+  const Buffer& buffer = kernel_.buffers[id];
+  const auto size = static_cast<int64_t>(dtype_size(buffer.dtype));
+  return buffer.scope == BufferScope::parameter && buffer.access == kernel::Access::stream &&
+         width_ * size % kCacheLine == 0 &&
+         is_multiple_of(lowest_address(offset, false), kCacheLine / size);
+}
+
 void Emitter::store_lanes(BufferId id, Expr offset, llvm::Value* value) {
   llvm::Align align(dtype_size(kernel_.buffers[id].dtype));
   auto stride = lane_stride(offset);
@@ -158,7 +172,13 @@ void Emitter::store_lanes(BufferId id, Expr offset, llvm::Value* value) {
   }
   if (falling) value = reverse(value);
   llvm::Value* at = pointer(id, lowest_address(offset, falling));
-  if (!mask())
+  if (!mask() && stride == 1 && passes_caches(id, offset)) {
+    llvm::StoreInst* store = b_.CreateAlignedStore(value, at, llvm::Align(kCacheLine));
+    llvm::Metadata* one = llvm::ConstantAsMetadata::get(b_.getInt32(1));
+    store->setMetadata(llvm::LLVMContext::MD_nontemporal,
+                       llvm::MDNode::get(module_.getContext(), one));
+    has_streamed_ = true;
+  } else if (!mask())
     b_.CreateAlignedStore(value, at, align);
   else
     b_.CreateMaskedStore(value, at, align, falling ? reverse(mask()) : mask());

@@ -9,6 +9,7 @@
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -160,10 +161,19 @@ class Emitter {
   llvm::Value* float_binary(Op op, llvm::Value* a, llvm::Value* b);
   llvm::Value* integer_binary(Op op, DType dtype, llvm::Value* a, llvm::Value* b);
   llvm::Value* float_extremum(bool greatest, llvm::Value* a, llvm::Value* b);
+  llvm::Value* float_ldexp(llvm::Value* a, llvm::Value* n);
+  llvm::Value* by_pieces(unsigned lanes, llvm::ArrayRef<llvm::Value*> vectors,
+                         llvm::function_ref<llvm::Value*(llvm::ArrayRef<llvm::Value*>)> make);
   llvm::Value* float_mod(llvm::Value* a, llvm::Value* b);
   llvm::Value* integer_division(Op op, bool is_signed, llvm::Value* a, llvm::Value* b);
   llvm::Value* shift(Op op, bool is_signed, llvm::Value* a, llvm::Value* b);
   llvm::Value* compare(Op op, DType dtype, llvm::Value* a, llvm::Value* b);
+
+  // emit_random.cpp
+  llvm::Value* random(const Instruction& in);
+  llvm::Value* random_of_neighbours(const Instruction& in, Expr first);
+  std::array<llvm::Value*, 4> philox(llvm::Value* block, const Instruction& in);
+  llvm::Value* round_key(llvm::Value* seed, int word, int round);
 
   // emit_cast.cpp
   llvm::Value* cast(DType from, DType to, llvm::Value* a);
@@ -186,6 +196,7 @@ class Emitter {
   void store(BufferId buffer, Expr offset, const Parts& value);
   llvm::Value* load_lanes(BufferId buffer, Expr offset);
   void store_lanes(BufferId buffer, Expr offset, llvm::Value* value);
+  bool passes_caches(BufferId buffer, Expr offset) const;
   llvm::Value* last_active_lane(const Parts& lanes);
   Expr lowest_address(Expr offset, bool falling) const;
   llvm::Value* reverse(llvm::Value* value);
@@ -246,6 +257,7 @@ class Emitter {
   unsigned chunks_ = 1;
   unsigned chunk_ = 0;
   Parts masks_;  // active lanes; empty: all
+  bool has_streamed_ = false;
 };
 
 // Bytes of scratch before local buffer `buffer`, and of all local buffers together.

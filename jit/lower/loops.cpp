@@ -178,8 +178,8 @@ class LoopsLowering {
         across_.add(member);
       } else if (reduction) {
         const DType operand = graph_.type(node.operands[0]).dtype;
-        Reduction reduction_state{&member, Reducer(builder_, node.reduce(), operand), {}, {}, {},
-                                  {}};
+        Reduction reduction_state{
+            &member, Reducer(builder_, node.reduce(), operand, Accumulate::keys), {}, {}, {}, {}};
         reductions_.push_back(std::move(reduction_state));
       } else if (is_stored(member.value)) {
         (full ? full_stores_ : row_stores_).push_back(&member);

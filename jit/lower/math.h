@@ -5,8 +5,6 @@
 // most 2 ulp in f32 and f64 (jit_math_tests holds the measured bounds).
 #pragma once
 
-#include <array>
-
 #include "core/graph/graph.h"
 #include "jit/kernel/builder.h"
 
@@ -17,11 +15,5 @@ namespace plait::lower {
 kernel::ValueId emit_unary(kernel::Builder& builder, UnaryOp op, kernel::ValueId x);
 kernel::ValueId emit_binary(kernel::Builder& builder, BinaryOp op, kernel::ValueId a,
                             kernel::ValueId b);
-
-// Philox-4x32-10: four u32 words from a counter and a key of u32 words (core/random.h says how
-// both come about).
-std::array<kernel::ValueId, 4> emit_philox(kernel::Builder& builder,
-                                           const std::array<kernel::ValueId, 4>& counter,
-                                           const std::array<kernel::ValueId, 2>& key);
 
 }  // namespace plait::lower

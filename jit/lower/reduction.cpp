@@ -3,10 +3,12 @@
 #include <limits>
 
 #include "core/error.h"
+#include "jit/lower/math/number.h"
 
 namespace plait::lower {
 
 using kernel::Op;
+using math::Number;
 
 namespace {
 
@@ -20,16 +22,33 @@ Scalar extreme(DType dtype, bool highest) {
   return {dtype, highest ? largest : -largest - 1};
 }
 
+// A float's bits, as integers in the order of the numbers: NaNs lie beyond both infinities. It is
+// its own inverse.
+Number ordered(Number bits) {
+  const Number word = bits.bitcast(DType::i32);
+  return (word ^ ((word >> 31) & word.like_integer(0x7fffffff))).bitcast(DType::u32);
+}
+constexpr uint32_t kOrderedInfinity = 0x7f800000, kOrderedMinusInfinity = 0x807fffff;
+
 }  // namespace
 
 Scalar lowest_value(DType dtype) { return extreme(dtype, false); }
 Scalar highest_value(DType dtype) { return extreme(dtype, true); }
 
-Reducer::Reducer(kernel::Builder& builder, ReduceOp op, DType operand)
+Reducer::Reducer(kernel::Builder& builder, ReduceOp op, DType operand, Accumulate accumulate)
     : builder_(builder), op_(op), dtypes_{compute_type(operand)} {
+  has_keys_ = accumulate == Accumulate::keys && dtypes_[0] == DType::f32 &&
+              (op == ReduceOp::max || op == ReduceOp::min);
+  if (has_keys_) dtypes_[0] = DType::u32;
   const bool logical = op == ReduceOp::any || op == ReduceOp::all;
   if (operand == DType::boolean && !logical) dtypes_[0] = DType::u8;  // ordered as 0 and 1
   if (is_arg()) dtypes_.push_back(DType::i64);
+}
+
+// Of the ordered integers. They continue from the last to the first, and there are the NaNs:
+// counted from -inf on they come last, counted from the one after inf on they come first.
+uint32_t Reducer::key_of_smallest() const {
+  return op_ == ReduceOp::max ? kOrderedMinusInfinity : kOrderedInfinity + 1;
 }
 
 Parts Reducer::identity() {
@@ -41,7 +60,7 @@ Parts Reducer::identity() {
     case ReduceOp::prod:
     case ReduceOp::all:
       return {builder_.constant(Scalar(dtype, int64_t{1}))};
-    case ReduceOp::max:
+    case ReduceOp::max:  // for keys 0, which is -inf
       return {builder_.constant(lowest_value(dtype))};
     case ReduceOp::min:
       return {builder_.constant(highest_value(dtype))};
@@ -91,13 +110,22 @@ Parts Reducer::combine(const Parts& a, const Parts& b) {
 }
 
 Parts Reducer::element(ValueId value, Expr position) {
+  if (has_keys_) {
+    const Number key = ordered({builder_, builder_.cast(DType::f32, value)});
+    return {(key - key.like_integer(key_of_smallest())).id()};
+  }
   value = builder_.cast(dtypes_[0], value);
   if (is_arg()) return {value, builder_.index(position)};
   return {value};
 }
 
 ValueId Reducer::result(const Parts& parts, DType dtype) {
-  return builder_.cast(dtype, parts.back());
+  ValueId result = parts.back();
+  if (has_keys_) {
+    const Number key(builder_, result);
+    result = ordered(key + key.like_integer(key_of_smallest())).bitcast(DType::f32).id();
+  }
+  return builder_.cast(dtype, result);
 }
 
 }  // namespace plait::lower

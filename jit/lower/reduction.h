@@ -10,9 +10,15 @@ namespace plait::lower {
 
 using Parts = std::vector<ValueId>;  // one value, or a value and its index
 
+// What accumulators of max and min hold: values, or for f32 keys, unsigned integers in the order of
+// the values with all NaNs at the winning end. Comparing keys is one instruction on every machine,
+// comparing values with NaNs and signed zeros is not.
+enum class Accumulate : uint8_t { values, keys };
+
 class Reducer {
  public:
-  Reducer(kernel::Builder& builder, ReduceOp op, DType operand);
+  Reducer(kernel::Builder& builder, ReduceOp op, DType operand,
+          Accumulate accumulate = Accumulate::values);
 
   // The dtypes of the parts: what accumulators hold.
   const std::vector<DType>& dtypes() const { return dtypes_; }
@@ -25,10 +31,12 @@ class Reducer {
 
  private:
   bool is_arg() const { return op_ == ReduceOp::argmax || op_ == ReduceOp::argmin; }
+  uint32_t key_of_smallest() const;
 
   kernel::Builder& builder_;
   ReduceOp op_;
   std::vector<DType> dtypes_;
+  bool has_keys_ = false;
 };
 
 // The smallest and the largest value of a dtype: -inf and inf for floats.

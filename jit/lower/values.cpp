@@ -519,28 +519,11 @@ Values::Emitted Values::random(Value v, const Tuple& tuple) {
   const Node& node = graph_.node(v);
   const Emitted seed = emit(node.operands[0], {Expr()});
   const Emitted step = emit(node.operands[0], {Expr(1)});
-  const Expr element = simplified(linear_index(node.type.shape, tuple));
-  const Emitted block = index_value(floor_div(element, 4));
-  const Emitted word = index_value(mod(element, 4));
-  return place({seed, step, block, word}, [&] {
-    auto u32 = [&](ValueId id) { return builder_.cast(DType::u32, id); };
-    auto high = [&](ValueId id) {
-      const ValueId shift = builder_.constant(DType::u64, 32);
-      return u32(builder_.binary(Op::shift_right, builder_.cast(DType::u64, id), shift));
-    };
-    const ValueId salt =
-        builder_.constant(Scalar(DType::u32, static_cast<int64_t>(node.attributes.salt)));
-    const std::array<ValueId, 4> words =
-        emit_philox(builder_, {u32(block.id), high(block.id), u32(step.id), salt},
-                    {u32(seed.id), high(seed.id)});
-    ValueId result = words[3];
-    for (int k = 2; k >= 0; --k) {
-      const ValueId is_k =
-          builder_.binary(Op::eq, word.id, builder_.constant(Scalar(DType::i64, k)));
-      result = builder_.select(is_k, words[k], result);
-    }
-    return result;
-  });
+  const Scalar salt_number(DType::i64, static_cast<int64_t>(node.attributes.salt));
+  const Emitted salt = place({}, [&] { return builder_.constant(salt_number); });
+  const Emitted element = index_value(simplified(linear_index(node.type.shape, tuple)));
+  return place({seed, step, salt, element},
+               [&] { return builder_.random(seed.id, step.id, salt.id, element.id); });
 }
 
 }  // namespace plait::lower

@@ -16,7 +16,7 @@ class Extractor {
     for (const Nest& nest : group.nests) {
       for (const Member& member : nest.members) members_.insert(member.value);
     }
-    for (Value v : needed()) add(v);
+    for (Value v : needed(group)) add(v);
     result_.plan.groups.push_back(group);
     for (Nest& nest : result_.plan.groups.front().nests) rename(nest);
   }
@@ -26,9 +26,13 @@ class Extractor {
  private:
   bool is_leaf(Value v) const { return plan_.in_memory[v] && !members_.contains(v); }
 
-  // In topological order.
-  std::set<Value> needed() const {
+  // In topological order. A product reads its factors, even where their product is in memory for
+  // somebody else.
+  std::set<Value> needed(const Group& group) const {
     std::set<Value> seen = members_;
+    for (const Nest& nest : group.nests) {
+      if (nest.contraction) seen.insert({nest.contraction->left, nest.contraction->right});
+    }
     std::vector<Value> open(seen.begin(), seen.end());
     while (!open.empty()) {
       const Value v = open.back();

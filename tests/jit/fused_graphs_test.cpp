@@ -118,6 +118,21 @@ TEST_CASE("long chains of shared values behind a reduction compile in steps, not
   check_text(text + "output \"y\" %103\n");
 }
 
+TEST_CASE("factors of a sum of products that another sum keeps in memory") {
+  check_text(R"(graph
+    %0 = input "x" : i64[2, 65]
+    %1 = input "y" : i64[2, 2]
+    %2 = broadcast [0, 1] %0 : i64[2, 65, 2]
+    %3 = broadcast [0, 2] %1 : i64[2, 65, 2]
+    %4 = binary mul %2 %3 : i64[2, 65, 2]
+    %5 = reduce sum [0] %4 : i64[65, 2]
+    %6 = reduce sum [0, 1] %4 : i64[2]
+    %7 = broadcast [1] %6 : i64[65, 2]
+    %8 = binary mul %5 %7 : i64[65, 2]
+    output "y" %8
+  )");
+}
+
 TEST_CASE("a product whose summed axis turns out empty is 0") {
   for (const int64_t k : {0, 5, 1500}) {
     CAPTURE(k);

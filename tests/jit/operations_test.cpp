@@ -1,5 +1,7 @@
 // Operations through the whole compiler, on both backends, fused and unfused.
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
 
 #include "ops/functions.h"
 #include "tests/support/programs.h"
@@ -81,6 +83,44 @@ TEST_CASE_METHOD(Programs, "long reductions") {
     reset_current_graph();
     const Tensor x = make("x", DType::f32, {n, 5});
     check_program({sum(x, 0), amin(x, 0), argmin(x, 0)}, inputs, 20);
+  }
+}
+
+// NaN of either sign wins, and zeros are ordered; along rows, columns, and in a row by itself.
+TEST_CASE("the largest and smallest of every pair of special floats") {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> special = {nan, -nan, inf,  -inf,  0.0f,   -0.0f,
+                                      1,   -1,   3e38, -3e38, 1e-45f, -1e-45f};
+  const auto count = static_cast<int64_t>(special.size());
+  Array pairs = Array::empty(DType::f32, {count * count, 2});
+  std::vector<float> largest, smallest;
+  for (int64_t i = 0; i < count * count; ++i) {
+    const float a = special[i / count], b = special[i % count];
+    pairs.data<float>()[2 * i] = a;
+    pairs.data<float>()[2 * i + 1] = b;
+    const bool any_nan = std::isnan(a) || std::isnan(b);
+    const bool a_first = a < b || (a == b && std::signbit(a));
+    largest.push_back(any_nan ? nan : a_first ? b : a);
+    smallest.push_back(any_nan ? nan : a_first ? a : b);
+  }
+  reset_current_graph();
+  const Tensor x = input("x", DType::f32, pairs.type().shape);
+  const Tensor y = transpose(x, 0, 1) * 1.0;
+  const std::vector<Array> got =
+      compile({amax(x, {1}), amin(x, {1}), amax(y, {0}), amin(y, {0})}).run({{"x", pairs}});
+  for (size_t output = 0; output < got.size(); ++output) {
+    const std::vector<float>& expected = output % 2 == 0 ? largest : smallest;
+    for (int64_t i = 0; i < count * count; ++i) {
+      CAPTURE(output, special[i / count], special[i % count]);
+      const float value = got[output].data<float>()[i];
+      if (std::isnan(expected[i])) {
+        CHECK(std::isnan(value));
+      } else {
+        CHECK(value == expected[i]);
+        CHECK(std::signbit(value) == std::signbit(expected[i]));
+      }
+    }
   }
 }
 

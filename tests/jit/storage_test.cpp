@@ -40,7 +40,29 @@ class Storing {
   Storing() { reset_current_graph(); }
 };
 
+bool streams(const Program& program) {
+  return program.kernels().front()->print(Stage::kernel_ir).find(" stream\n") != std::string::npos;
+}
+
 }  // namespace
+
+TEST_CASE_METHOD(Storing, "results larger than the caches pass them, but for those of slots") {
+  const auto large = static_cast<int64_t>(host_target().l3_bytes / 4 / 2) + 64;
+  const std::map<std::string, Array> inputs = {{"x", filled({large}, 2)}};
+  const Tensor x = input("x", DType::f32, {large});
+  Program program = compile({x + 1.0}, options());
+  CHECK(streams(program));
+  for (int run = 0; run < 2; ++run) CHECK(all_are(program.run(inputs).front(), 3));
+
+  reset_current_graph();
+  const auto w = slot_of("w", {large}, 0);
+  const Tensor y = input("x", DType::f32, {large});
+  assign(w, y + 1.0);
+  CHECK(!streams(compile({y}, options())));
+
+  reset_current_graph();
+  CHECK(!streams(compile({input("x", DType::f32, {1000}) + 1.0}, options())));
+}
 
 TEST_CASE_METHOD(Storing, "an elementwise update of a slot goes over its old value") {
   const auto w = slot_of("w", {1000}, 1);

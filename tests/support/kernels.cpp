@@ -41,6 +41,24 @@ ValueId less(Builder& b, Expr x, Expr y) { return b.binary(Op::lt, b.index(x), b
 
 }  // namespace
 
+// What ldexp takes: NaNs, or a mantissa of either sign and a whole number up to the limit.
+std::vector<ValueId> ldexp_operands(Builder& b, const std::vector<ValueId>& v) {
+  const bool f64 = b.kernel().type(v[0]) == DType::f64;
+  const DType real = f64 ? DType::f64 : DType::f32, bits = f64 ? DType::u64 : DType::u32;
+  const int mantissa = f64 ? 52 : 23;
+  const int64_t one = f64 ? int64_t{1023} << mantissa : int64_t{127} << mantissa;
+  const int64_t keep = (int64_t{1} << mantissa) - 1 + (f64 ? INT64_MIN : int64_t{1} << 31);
+  const auto integer = [&](int64_t value) { return b.constant(Scalar(bits, value)); };
+  const ValueId is_nan = b.binary(Op::ne, v[0], v[0]);
+  const ValueId masked = b.binary(Op::bit_and, b.bitcast(bits, v[0]), integer(keep));
+  const ValueId number = b.bitcast(real, b.binary(Op::bit_or, masked, integer(one)));
+  const double limit = f64 ? 2044 : 252;
+  const ValueId low = b.binary(Op::maximum, v[1], b.constant(real, -limit));
+  const ValueId power = b.unary(Op::round, b.binary(Op::minimum, low, b.constant(real, limit)));
+  const ValueId whole = b.select(b.binary(Op::ne, power, power), b.constant(real, 3), power);
+  return {b.select(is_nan, v[0], number), b.select(is_nan, v[0], whole)};
+}
+
 Kernel elementwise(Op op, DType type, DType result, int64_t width) {
   Kernel kernel;
   kernel.name =
@@ -60,6 +78,7 @@ Kernel elementwise(Op op, DType type, DType result, int64_t width) {
       b.when(less(b, i, n), [&] {
         std::vector<ValueId> v;
         for (BufferId input : inputs) v.push_back(b.load(input, i));
+        if (op == Op::ldexp) v = ldexp_operands(b, v);
         ValueId value = v[0];
         switch (class_of(op)) {
           case OpClass::unary:
@@ -77,6 +96,9 @@ Kernel elementwise(Op op, DType type, DType result, int64_t width) {
             break;
           case OpClass::conversion:
             value = op == Op::cast ? b.cast(result, v[0]) : b.bitcast(result, v[0]);
+            break;
+          case OpClass::draw:
+            value = b.random(v[0], v[1], v[2], v[3]);
             break;
           case OpClass::immediate:
           case OpClass::memory:

@@ -135,25 +135,21 @@ Kernel function_kernel(const char* name, UnaryOp function) {
   return kernel;
 }
 
-// Four words for each counter, all of them used.
 Kernel random_kernel() {
   Kernel kernel;
   kernel.name = "limit_random";
   Builder b(kernel);
   const Expr chunks = Expr::symbol("chunks", 1, 1 << 24);
   kernel.symbols = {"chunks"};
-  const int64_t width = lanes(), counters = kChunk / 4;
   const BufferId y = b.add_buffer(parameter("y", DType::u32, kChunk * chunks, Access::write));
   b.phase(chunks, [&](Expr p) {
-    b.loop(LoopKind::serial, counters / width, [&](Expr i) {
-      b.loop(LoopKind::vector, width, [&](Expr v) {
-        const ValueId zero = b.constant(DType::u32, 0);
-        const ValueId count = b.cast(DType::u32, b.index(counters * p + width * i + v));
-        const auto words =
-            lower::emit_philox(b, {count, zero, zero, zero}, {b.constant(DType::u32, 7), zero});
-        for (int64_t w = 0; w < 4; ++w) {
-          b.store(y, kChunk * p + counters * w + width * i + v, words[w]);
-        }
+    const auto number = [&](int64_t value) { return b.constant(Scalar(DType::i64, value)); };
+    const ValueId seed = number(7), step = number(0), salt = number(0);
+    constexpr int64_t kWidth = 64;
+    b.loop(LoopKind::serial, kChunk / kWidth, [&](Expr i) {
+      b.loop(LoopKind::vector, kWidth, [&](Expr v) {
+        const Expr element = kChunk * p + kWidth * i + v;
+        b.store(y, element, b.random(seed, step, salt, b.index(element)));
       });
     });
   });

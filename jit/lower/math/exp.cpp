@@ -71,19 +71,15 @@ ScaledExp scaled_exp(Number x) {
   return {exp_polynomial(reduced.r), power_of_two(reduced.k_bits, x.dtype())};
 }
 
-// The scale 2^k is applied as two factors, so that subnormal results round once and those too large
-// become infinity. Results that round to 0 are selected, not computed: subnormal products take some
-// hundred cycles, and masked attention scores are all of that kind.
+// Subnormal results round once, and those too large become infinity. Results that round to 0 are
+// selected, not computed: subnormal products take some hundred cycles where the scale is applied as
+// factors, and masked attention scores are all of that kind.
 Number exp(Number x) {
   const bool f64 = x.is_f64();
-  const Number vanishes = x < (f64 ? -746.0 : -104.0);
-  x = at_most(select(vanishes, 0.0, x), f64 ? 710.0 : 89.0);
-  const Reduced reduced = reduce(x, 2 * format_of(x).bias);
-  const Number half = reduced.k_bits >> 1;
-  const Number other_half = (reduced.k_bits + reduced.k_bits.like_integer(1)) >> 1;
+  const Number stays = (x < (f64 ? -746.0 : -104.0)).unary(kernel::Op::bit_not);
+  const Reduced reduced = reduce(select(stays, at_most(x, f64 ? 710.0 : 89.0), 0.0), 0);
   const Number p = exp_polynomial(reduced.r);
-  return select(vanishes, 0.0,
-                p * power_of_two(half, x.dtype()) * power_of_two(other_half, x.dtype()));
+  return select(stays, p.binary(kernel::Op::ldexp, reduced.k), 0.0);
 }
 
 // 2^k (r + r^2 Q) + (2^k - 1), where the largest terms are added first. It is computed at half its

@@ -26,6 +26,7 @@ std::string complaint(const std::string& body) {
                    "  buffer x: f32[8*n] read\n"
                    "  buffer y: f32[8*n] write\n"
                    "  buffer z: f32[8*n] read_write\n"
+                   "  buffer s: f32[8*n] stream\n"
                    "  buffer t: f32[64] local\n"
                    "  buffer acc: f32[64] registers lanes 8\n"
                    "  phase r < n:\n" +
@@ -91,7 +92,8 @@ TEST_CASE("every address is proven") {
 TEST_CASE("parameters allow what they declare") {
   CHECK_THAT(complaint("    x[r] = 1\n"), Contains("does not allow this"));
   CHECK_THAT(complaint("    %1 = y[r]\n"), Contains("does not allow this"));
-  CHECK(complaint("    %1 = z[r]\n    z[r] = %1\n") == "");
+  CHECK_THAT(complaint("    %1 = s[r]\n"), Contains("does not allow this"));
+  CHECK(complaint("    %1 = z[r]\n    z[r] = %1\n    s[r] = %1\n") == "");
 }
 
 TEST_CASE("vector and unrolled loops") {

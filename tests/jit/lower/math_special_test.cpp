@@ -272,51 +272,6 @@ TEST_CASE("Elementary binary functions of floats", "[math]") {
   expect_binary<bool, double>(BinaryOp::lt, 2.0, 2.0, false);
 }
 
-// The reference is held to the known answers of Random123 (kat_vectors, philox4x32 10), the kernels
-// to the reference.
-TEST_CASE("Philox gives its known answers", "[math]") {
-  auto philox_word = [](size_t word) {
-    return [word](kernel::Builder& b, const std::vector<kernel::ValueId>& x) {
-      return lower::emit_philox(b, {x[0], x[1], x[2], x[3]}, {x[4], x[5]})[word];
-    };
-  };
-  // Philox-4x32-10 as its paper writes it.
-  auto reference = [](std::array<uint32_t, 4> c, std::array<uint32_t, 2> k) {
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t p0 = uint64_t{0xD2511F53} * c[0];
-      const uint64_t p1 = uint64_t{0xCD9E8D57} * c[2];
-      c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(p1),
-           static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(p0)};
-      k[0] += 0x9E3779B9;
-      k[1] += 0xBB67AE85;
-    }
-    return c;
-  };
-  using Words = std::array<uint32_t, 4>;
-  CHECK(reference({0, 0, 0, 0}, {0, 0}) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
-  CHECK(reference({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}) ==
-        Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
-  CHECK(reference({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}) ==
-        Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
-
-  std::mt19937 random(3);
-  std::vector<std::vector<uint32_t>> inputs(6, {0, ~0u});
-  for (int i = 0; i < 1001; ++i) {
-    for (auto& input : inputs) input.push_back(static_cast<uint32_t>(random()));
-  }
-  for (const auto& backend : backends()) {
-    for (size_t word = 0; word < 4; ++word) {
-      const ScalarFunction function(*backend, std::vector<DType>(6, DType::u32), philox_word(word));
-      const std::vector<uint32_t> got = function.run<uint32_t, uint32_t>(inputs);
-      for (size_t i = 0; i < got.size(); ++i) {
-        const Words expected = reference({inputs[0][i], inputs[1][i], inputs[2][i], inputs[3][i]},
-                                         {inputs[4][i], inputs[5][i]});
-        REQUIRE(got[i] == expected[word]);
-      }
-    }
-  }
-}
-
 template <class T>
 std::vector<T> mixed_samples(size_t count, uint64_t seed) {
   using Limits = std::numeric_limits<T>;

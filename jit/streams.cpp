@@ -1,0 +1,88 @@
+#include "jit/streams.h"
+
+#include <map>
+
+#include "passes/fusion/roles.h"
+
+namespace plait {
+namespace {
+
+class Streams {
+ public:
+  Streams(const Graph& graph, const Storage& storage, const Target& target, LaunchList& list)
+      : graph_(graph), storage_(storage), target_(target), list_(list) {}
+
+  void run() {
+    for (size_t i = 0; i < list_.launches.size(); ++i) {
+      Launch& launch = list_.launches[i];
+      launch.kernel = with_streams(launch.kernel, streams_of(i));
+    }
+    list_.kernels = std::move(kernels_);
+  }
+
+ private:
+  double bytes_of(const lower::Binding& buffer) const {
+    if (buffer.value == kNoValue) return 0;
+    const Type& type = graph_.type(buffer.value);
+    return fusion::estimated_elements(type.shape) * static_cast<double>(dtype_size(type.dtype));
+  }
+
+  // The buffers of the launch's kernel that shall be streams.
+  std::vector<size_t> streams_of(size_t index) const {
+    const Launch& launch = list_.launches[index];
+    double moved = 0;
+    for (const Segment& segment : launch.segments) {
+      for (const lower::Binding& buffer : segment.buffers) moved += bytes_of(buffer);
+    }
+    std::vector<size_t> result;
+    if (moved <= static_cast<double>(target_.l3_bytes)) return result;
+    const kernel::Kernel& kernel = list_.kernels[launch.kernel];
+    for (size_t b = 0; b < launch.segments.front().buffers.size(); ++b) {
+      if (kernel.buffers[b].access == kernel::Access::write && is_large_and_ours(index, b)) {
+        result.push_back(b);
+      }
+    }
+    return result;
+  }
+
+  // In every segment. The memory of slots may be the user's, at any address.
+  bool is_large_and_ours(size_t index, size_t b) const {
+    const std::vector<Segment>& segments = list_.launches[index].segments;
+    for (size_t s = 0; s < segments.size(); ++s) {
+      const Place place = storage_.launches[index][s][b].place;
+      if (place != Place::arena && place != Place::output) return false;
+      if (bytes_of(segments[s].buffers[b]) <= static_cast<double>(target_.l2_bytes)) return false;
+    }
+    return true;
+  }
+
+  // The number of the kernel in the new list.
+  size_t with_streams(size_t old, const std::vector<size_t>& streams) {
+    const auto [entry, is_new] = numbers_.emplace(std::pair(old, streams), kernels_.size());
+    if (!is_new) return entry->second;
+    kernel::Kernel kernel = list_.kernels[old];
+    for (size_t b : streams) kernel.buffers[b].access = kernel::Access::stream;
+    if (!streams.empty()) {
+      kernel.name = "kernel";
+      kernel.name = content_name(to_text(kernel));
+    }
+    kernels_.push_back(std::move(kernel));
+    return entry->second;
+  }
+
+  const Graph& graph_;
+  const Storage& storage_;
+  const Target& target_;
+  LaunchList& list_;
+  std::map<std::pair<size_t, std::vector<size_t>>, size_t> numbers_;
+  std::vector<kernel::Kernel> kernels_;
+};
+
+}  // namespace
+
+void stream_large_results(const Graph& graph, const Storage& storage, const Target& target,
+                          LaunchList& list) {
+  Streams(graph, storage, target, list).run();
+}
+
+}  // namespace plait
