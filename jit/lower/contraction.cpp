@@ -55,8 +55,8 @@ class ContractionLowering {
     Expr extent;
     bool plain = false;  // one load of the compute dtype, always in range
     bool axis_contiguous = false, k_contiguous = false;
-    int64_t width = 0;                     // of a packed panel
-    int64_t step = 0;                      // from one panel to the next, along the factor's axis
+    int64_t width = 0;                       // of a packed panel
+    int64_t step = 0;                        // from one panel to the next, along the factor's axis
     std::unique_ptr<DigitPacking> digits{};  // where m or n and k are more than one run each
     bool in_rows = false;  // packed as it lies, row by row along k: the left factor only
   };
@@ -101,7 +101,8 @@ class ContractionLowering {
     // orders give the same bits, a product commutes.
     if (swaps()) std::swap(left_, right_), std::swap(m_axis_, n_axis_);
     left_.in_rows = left_.digits && packs_along_k(left_);
-    result_digits_ = digits_of_result();
+    result_digits_ =
+        digits_of_results(graph_, context_.plan, nest_, contraction_.reduce, n_axis_, extents_);
     m_ = m_axis_.extent;
     n_ = n_axis_.extent;
     leaf_ = values_.simplified(contraction_leaf(k_));
@@ -140,7 +141,7 @@ class ContractionLowering {
         epilogue > kUnrolledEpilogue + 1 || in_parts_ || result_digits_.axes.size() > 1;
   }
 
-  // Parts of k hold whole inner digits of it where leaves do.
+  // Parts of k hold whole inner digits where leaves do.
   void fit_block_to_digits() {
     for (const Factor* factor : {&left_, &right_}) {
       if (!factor->digits || packs_along_k(*factor)) continue;
@@ -152,17 +153,10 @@ class ContractionLowering {
     }
   }
 
-  // Whether vectors of what is packed run along k: it is the axis with the longer runs.
+  // Whether vectors of what is packed run along k.
   bool packs_along_k(const Factor& factor) const {
     if (!factor.digits) return factor.k_contiguous && !factor.axis_contiguous;
-    auto score = [&](const Digits& digits, bool contiguous) {
-      constexpr double kGather = 0.25;
-      const double run =
-          digits.axes.empty() ? 1 : fusion::estimated_elements({digits.axes.back().extent});
-      return std::min(run, kLanes / 2.0) * (contiguous ? 1 : kGather);
-    };
-    return score(factor.digits->k(), factor.k_contiguous) >
-           score(factor.digits->own(), factor.axis_contiguous);
+    return factor.digits->runs_along_k(factor.axis_contiguous, factor.k_contiguous);
   }
 
   // Stores run along the right factor's axis; swap if the result's last axis is the left one's, but
@@ -201,29 +195,6 @@ class ContractionLowering {
     return std::find(axes.begin(), axes.end(), axis) != axes.end();
   }
 
-  // The digits of n in which the results and what their epilogue reads stay linear.
-  Digits digits_of_result() const {
-    Ranges ranges;
-    for (uint32_t axis = 0; axis < extents_.size(); ++axis) ranges.set(axis, extents_[axis]);
-    Reads reads;
-    for (const Member& member : nest_.members) {
-      const Node& node = graph_.node(member.value);
-      if (context_.plan.in_memory[member.value]) {
-        reads.addresses.push_back(simplify(linear_index(node.type.shape, member.tuple), ranges));
-      }
-      if (member.value == contraction_.reduce) continue;
-      for (Value operand : node.operands) {
-        const auto found = reads_of(graph_, context_.plan, operand, member.tuple, ranges);
-        if (!found) continue;
-        reads.addresses.insert(reads.addresses.end(), found->addresses.begin(),
-                               found->addresses.end());
-        reads.guards.insert(reads.guards.end(), found->guards.begin(), found->guards.end());
-      }
-    }
-    Digits digits = digits_of(n_axis_.group_axes, extents_, reads);
-    return digits.fixed() ? std::move(digits) : Digits();
-  }
-
   // Follows a factor through views and casts to its load.
   void examine(Factor& factor) {
     Ranges ranges;
@@ -260,7 +231,7 @@ class ContractionLowering {
     factor.k_contiguous = !contraction_.k.empty() && contiguous(contraction_.k.back());
     factor.digits = DigitPacking::make(values_, graph_, context_.plan, dtype_,
                                        {factor.value, factor.tuple, factor.axes, contraction_.k},
-                                       extents_, axes_);
+                                       extents_, axes_, lanes_of(context_.target, dtype_));
   }
 
   void allocate() {
@@ -359,9 +330,10 @@ class ContractionLowering {
   // factor's axis. Several at a time, so that what is read lies in longer runs.
   void pack_panels(const Factor& factor, Expr first, Expr count, const Part& part,
                    const Packed& to) {
-    if (factor.in_rows) return pack_rows(factor, first, count, part, to);
+    const DigitPacking::Place place{packed(factor), to.base, first, count, part.start, part.length};
+    if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
     if (factor.digits && !packs_along_k(factor)) {
-      return pack_digits(factor, first, count, part, to);
+      return factor.digits->pack_panels(place, factor.step, factor.width, to.panel);
     }
     values_.loop(LoopKind::serial, ceil_div(count, kPackedPanels), [&](Expr c) {
       const Expr from = c * kPackedPanels;
@@ -383,39 +355,6 @@ class ContractionLowering {
             pack_straight(factor, start, values_.simplified(base + step * factor.width),
                           values_.simplified(part.start + step));
           });
-        });
-      });
-    });
-  }
-
-  // Panels whose vectors are cut where the own index starts anew.
-  void pack_digits(const Factor& factor, Expr first, Expr count, const Part& part,
-                   const Packed& to) {
-    const int64_t lanes = std::min(tiling_.vector, factor.width);
-    values_.loop(LoopKind::serial, count, [&](Expr p) {
-      values_.loop(LoopKind::serial, factor.width / lanes, [&](Expr v) {
-        factor.digits->pack_along_own(
-            values_.simplified((first + p) * factor.step + v * lanes), lanes, part.start,
-            part.length, packed(factor),
-            [&](Expr step) { return to.base + p * to.panel + step * factor.width + v * lanes; });
-      });
-    });
-  }
-
-  // Rows as they lie along k; zeros in place of those past the last.
-  void pack_rows(const Factor& factor, Expr first, Expr count, const Part& part, const Packed& to) {
-    const Expr start = first * factor.step;
-    const Expr all = count * factor.step;
-    const Expr rows = values_.simplified(min(all, factor.extent - start));
-    values_.loop(LoopKind::serial, ceil_div(part.length, tiling_.vector), [&](Expr v) {
-      const Expr from = to.base + v * tiling_.vector;
-      factor.digits->pack_along_k(values_.simplified(part.start + v * tiling_.vector),
-                                  tiling_.vector, start, rows, packed(factor),
-                                  [&](Expr row) { return from + row * row_pitch_; });
-      values_.loop(LoopKind::serial, values_.simplified(all - rows), [&](Expr row) {
-        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
-          builder_.store(packed(factor),
-                         values_.simplified(from + (rows + row) * row_pitch_ + lane), zero());
         });
       });
     });
@@ -685,9 +624,7 @@ class ContractionLowering {
 
   void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot) {
     const Expr rows_here = values_.simplified(min(Expr(tiling_.rows), m_ - row));
-    if (result_digits_.axes.size() > 1) {
-      return store_cuts(tile, row, rows_here, column, slot);
-    }
+    if (result_digits_.axes.size() > 1) return store_cuts(tile, row, rows_here, column, slot);
     values_.loop(LoopKind::serial, rows_here, [&](Expr i) {
       values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
         values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
@@ -708,19 +645,11 @@ class ContractionLowering {
       values_.loop(LoopKind::serial, rows, [&](Expr i) {
         const Expr at = values_.simplified(slot + i * tiling_.columns() + in_row);
         values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
-          for (size_t p = 0; p < cut.pieces.size(); ++p) {
-            const Expr last = values_.simplified(cut.last_digit(p, lane));
-            auto store = [&] {
-              std::vector<Expr> digits = cut.pieces[p].outer;
-              digits.push_back(last);
-              set_axes(m_axis_, values_.simplified(row + i));
-              for (size_t d = 0; d < digits.size(); ++d) {
-                set_axes(result_digits_.axes[d], digits[d]);
-              }
-              store_at_axes(builder_.load(tile, at + lane));
-            };
-            values_.branch_in_range({{cut.pieces[p].row, cut.rows}, {last, cut.run}}, store, {});
-          }
+          each_piece(values_, cut, lane, [&](const std::vector<Expr>& digits) {
+            set_axes(m_axis_, values_.simplified(row + i));
+            for (size_t d = 0; d < digits.size(); ++d) set_axes(result_digits_.axes[d], digits[d]);
+            store_at_axes(builder_.load(tile, at + lane));
+          });
         });
       });
     });

@@ -2,24 +2,66 @@
 
 #include <algorithm>
 
+#include "passes/fusion/roles.h"
+
 namespace plait::lower {
 
 std::unique_ptr<DigitPacking> DigitPacking::make(Values& values, const Graph& graph,
                                                  const fusion::FusionPlan& plan, DType dtype,
                                                  const Factor& factor,
                                                  const std::vector<Expr>& extents,
-                                                 std::vector<Expr>& axes) {
+                                                 std::vector<Expr>& axes, int64_t vector) {
   Ranges ranges;
   for (uint32_t axis = 0; axis < extents.size(); ++axis) ranges.set(axis, extents[axis]);
   std::optional<Reads> reads = reads_of(graph, plan, factor.value, factor.tuple, ranges);
   if (!reads) return nullptr;
-  std::unique_ptr<DigitPacking> result(new DigitPacking(values, dtype, factor, extents, axes));
+  std::unique_ptr<DigitPacking> result(
+      new DigitPacking(values, dtype, factor, extents, axes, vector));
   result->own_ = digits_of(factor.own, extents, *reads);
   result->k_ = digits_of(factor.k, extents, *reads);
   result->guards_ = std::move(reads->guards);
   const bool one_each = result->own_.axes.size() < 2 && result->k_.axes.size() < 2;
   if (one_each || !result->own_.fixed() || !result->k_.fixed()) return nullptr;
   return result;
+}
+
+bool DigitPacking::runs_along_k(bool own_contiguous, bool k_contiguous) const {
+  auto lanes = [&](const Digits& digits, bool contiguous) {
+    constexpr double kGather = 0.25;
+    const double run =
+        digits.axes.empty() ? 1 : fusion::estimated_elements({digits.axes.back().extent});
+    return std::min(run, static_cast<double>(vector_)) * (contiguous ? 1 : kGather);
+  };
+  return lanes(k_, k_contiguous) > lanes(own_, own_contiguous);
+}
+
+void DigitPacking::pack_panels(const Place& place, int64_t step, int64_t width, Expr panel) {
+  const int64_t lanes = std::min(vector_, width);
+  values_.loop(LoopKind::serial, place.count, [&](Expr p) {
+    values_.loop(LoopKind::serial, width / lanes, [&](Expr v) {
+      const Expr base = place.base + p * panel + v * lanes;
+      pack(own_, k_, values_.simplified((place.first + p) * step + v * lanes), lanes, place.start,
+           place.length, place.to, [&](Expr k) { return base + k * width; });
+    });
+  });
+}
+
+void DigitPacking::pack_rows(const Place& place, int64_t step, int64_t pitch) {
+  const Expr start = place.first * step;
+  const Expr all = place.count * step;
+  const Expr rows = values_.simplified(min(all, own_.extent() - start));
+  values_.loop(LoopKind::serial, ceil_div(place.length, vector_), [&](Expr v) {
+    const Expr from = place.base + v * vector_;
+    pack(k_, own_, values_.simplified(place.start + v * vector_), vector_, start, rows, place.to,
+         [&](Expr row) { return from + row * pitch; });
+    values_.loop(LoopKind::serial, values_.simplified(all - rows), [&](Expr row) {
+      values_.loop(LoopKind::vector, vector_, [&](Expr lane) {
+        kernel::Builder& builder = values_.builder();
+        builder.store(place.to, values_.simplified(from + (rows + row) * pitch + lane),
+                      builder.constant(Scalar(dtype_, int64_t{0})));
+      });
+    });
+  });
 }
 
 void DigitPacking::set(const Digits& digits, const std::vector<Expr>& at) {
@@ -80,16 +122,10 @@ void DigitPacking::store_lanes(const Digits& along, const Cut& cut, BufferId to,
     const BufferId vector = values_.registers(dtype_, cut.lanes, static_cast<uint32_t>(cut.lanes));
     each_lane([&](Expr lane, Expr at) {
       builder.store(vector, lane, zero);
-      for (size_t j = 0; j < cut.pieces.size(); ++j) {
-        const std::vector<std::pair<Expr, Expr>> here = {
-            {cut.pieces[j].row, cut.rows}, {values_.simplified(cut.last_digit(j, lane)), cut.run}};
-        values_.branch_in_range(here,
-                                [&] {
-                                  set_lane(along, cut, j, lane);
-                                  builder.store(vector, lane, element());
-                                },
-                                {});
-      }
+      each_piece(values_, cut, lane, [&](const std::vector<Expr>& digits) {
+        set(along, digits);
+        builder.store(vector, lane, element());
+      });
       builder.store(to, at, builder.load(vector, lane));
     });
   };

@@ -21,22 +21,28 @@ class DigitPacking {
   static std::unique_ptr<DigitPacking> make(Values& values, const Graph& graph,
                                             const fusion::FusionPlan& plan, DType dtype,
                                             const Factor& factor, const std::vector<Expr>& extents,
-                                            std::vector<Expr>& axes);
+                                            std::vector<Expr>& axes, int64_t vector);
 
   const Digits& own() const { return own_; }
   const Digits& k() const { return k_; }
 
-  // `lanes` elements along the factor's own index from `first`, for the steps [start,
-  // start + length) of k: to `to` from slot(step) on.
-  void pack_along_own(Expr first, int64_t lanes, Expr start, Expr length, BufferId to,
-                      const std::function<Expr(Expr step)>& slot) {
-    pack(own_, k_, first, lanes, start, length, to, slot);
-  }
-  // `lanes` steps of k from `first`, for the own indices [start, start + length).
-  void pack_along_k(Expr first, int64_t lanes, Expr start, Expr length, BufferId to,
-                    const std::function<Expr(Expr index)>& slot) {
-    pack(k_, own_, first, lanes, start, length, to, slot);
-  }
+  // Whether vectors rather run along k than along the factor's own index: where more lanes lie in a
+  // run. The flags say which of the two ends in neighbours in memory.
+  bool runs_along_k(bool own_contiguous, bool k_contiguous) const;
+
+  // A part of k of `count` panels.
+  struct Place {
+    BufferId to;
+    Expr base;           // where the first panel starts
+    Expr first, count;   // panels
+    Expr start, length;  // of k
+  };
+  // Panels of `width` elements a step of k, one every `step` elements of the own index and every
+  // `panel` elements of the buffer.
+  void pack_panels(const Place& place, int64_t step, int64_t width, Expr panel);
+  // The `step` rows of each panel as they lie along k, `pitch` apart; zeros in place of those past
+  // the last.
+  void pack_rows(const Place& place, int64_t step, int64_t pitch);
 
   // Where `lanes` steps of k from `first` lie; for load_along_k, in the blocks that are open.
   Cut cut_k(Expr first, int64_t lanes) { return cut_lanes(values_, k_, first, lanes); }
@@ -45,13 +51,14 @@ class DigitPacking {
 
  private:
   DigitPacking(Values& values, DType dtype, const Factor& factor, const std::vector<Expr>& extents,
-               std::vector<Expr>& axes)
+               std::vector<Expr>& axes, int64_t vector)
       : values_(values),
         dtype_(dtype),
         value_(factor.value),
         tuple_(factor.tuple),
         extents_(extents),
-        axes_(axes) {}
+        axes_(axes),
+        vector_(vector) {}
 
   void pack(const Digits& along, const Digits& other, Expr first, int64_t lanes, Expr start,
             Expr length, BufferId to, const std::function<Expr(Expr)>& slot);
@@ -68,6 +75,7 @@ class DigitPacking {
   Tuple tuple_;
   const std::vector<Expr>& extents_;
   std::vector<Expr>& axes_;
+  int64_t vector_;  // lanes of the hardware
   Digits own_, k_;
   std::vector<IndexGuard> guards_;
 };

@@ -119,6 +119,30 @@ Digits digits_of(const std::vector<uint32_t>& axes, const std::vector<Expr>& ext
   return result;
 }
 
+Digits digits_of_results(const Graph& graph, const fusion::FusionPlan& plan,
+                         const fusion::Nest& nest, Value contraction, const LoopAxis& axis,
+                         const std::vector<Expr>& extents) {
+  Ranges ranges;
+  for (uint32_t k = 0; k < extents.size(); ++k) ranges.set(k, extents[k]);
+  Reads reads;
+  for (const fusion::Member& member : nest.members) {
+    const Node& node = graph.node(member.value);
+    if (plan.in_memory[member.value]) {
+      reads.addresses.push_back(simplify(linear_index(node.type.shape, member.tuple), ranges));
+    }
+    if (member.value == contraction) continue;
+    for (Value operand : node.operands) {
+      const auto found = reads_of(graph, plan, operand, member.tuple, ranges);
+      if (!found) continue;
+      reads.addresses.insert(reads.addresses.end(), found->addresses.begin(),
+                             found->addresses.end());
+      reads.guards.insert(reads.guards.end(), found->guards.begin(), found->guards.end());
+    }
+  }
+  Digits digits = digits_of(axis.group_axes, extents, reads);
+  return digits.fixed() ? std::move(digits) : Digits();
+}
+
 Cut cut_lanes(Values& values, const Digits& digits, Expr first, int64_t lanes) {
   const std::vector<LoopAxis>& axes = digits.axes;
   if (axes.size() < 2) return {{{{}, Expr()}}, first, digits.extent(), 1, lanes};
@@ -146,6 +170,16 @@ Cut cut_lanes(Values& values, const Digits& digits, Expr first, int64_t lanes) {
     cut.pieces.push_back(std::move(piece));
   }
   return cut;
+}
+
+void each_piece(Values& values, const Cut& cut, Expr lane,
+                const std::function<void(const std::vector<Expr>& digits)>& body) {
+  for (size_t j = 0; j < cut.pieces.size(); ++j) {
+    std::vector<Expr> digits = cut.pieces[j].outer;
+    digits.push_back(values.simplified(cut.last_digit(j, lane)));
+    values.branch_in_range({{cut.pieces[j].row, cut.rows}, {digits.back(), cut.run}},
+                           [&] { body(digits); }, {});
+  }
 }
 
 void each_index(Values& values, const Digits& digits, Innermost innermost, Expr start, Expr length,

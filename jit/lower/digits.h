@@ -40,6 +40,12 @@ struct Digits {
 Digits digits_of(const std::vector<uint32_t>& axes, const std::vector<Expr>& extents,
                  const Reads& reads);
 
+// The same of the results of a contraction nest and of what their epilogue reads. None where the
+// digits' extents are not fixed.
+Digits digits_of_results(const Graph& graph, const fusion::FusionPlan& plan,
+                         const fusion::Nest& nest, Value contraction, const LoopAxis& axis,
+                         const std::vector<Expr>& extents);
+
 // `lanes` neighbours of an index, as pieces of which each stays in one run of the last digit. A
 // lane of piece j has the last digit head + lane - j * run, where that lies in [0, run).
 struct Cut {
@@ -59,6 +65,11 @@ struct Cut {
 // Cuts the lanes from the flat index `first`; what all lanes share becomes variables of the open
 // block.
 Cut cut_lanes(Values& values, const Digits& digits, Expr first, int64_t lanes);
+
+// In a vector loop: calls `body` with the digits of the lane's piece, for each piece where it is
+// the lane's; no lane past the end of the index has one.
+void each_piece(Values& values, const Cut& cut, Expr lane,
+                const std::function<void(const std::vector<Expr>& digits)>& body);
 
 // Calls `body` for the flat indices [start, start + length), in row-major order or with the first
 // digit innermost, with the digits' indices and the number of the step.

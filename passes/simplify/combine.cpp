@@ -114,8 +114,12 @@ Simplifier::Rule Simplifier::reduce_rule(Value x, const Attributes& a, const Typ
                               : Expr::variable(static_cast<uint32_t>(rest.size())));
       if (i != axis) rest.push_back(shape[i]);
     }
-    const Value squeezed = reindex({x}, rest, std::move(map), Scalar(type_of(x).dtype, 0));
-    return reduce(op, squeezed, without(a.axes, axis));
+    auto squeezed = [&](Value v) { return reindex({v}, rest, map, Scalar(type_of(v).dtype, 0)); };
+    // A product stays the operand of its sum, which may be a contraction.
+    const bool product = is(x, MetaOp::binary) && node(x).binary() == BinaryOp::mul;
+    const Value left = product ? squeezed(node(x).operands[0]) : squeezed(x);
+    const Value whole = product ? binary(BinaryOp::mul, left, squeezed(node(x).operands[1])) : left;
+    return reduce(op, whole, without(a.axes, axis));
   }
   if (is(x, MetaOp::reduce) && node(x).reduce() == op && is_order_free(op, type_of(x).dtype)) {
     const Value source = node(x).operands[0];
