@@ -270,7 +270,13 @@ class ContractionLowering {
   void set_axes(const LoopAxis& axis, Expr index) {
     if (!axis.group_axes.empty()) expand_axis(axis, index, extents_, axes_);
   }
-  void set_batch(Expr index) { set_axes(batch_axis_, index); }
+  void set_batch(Expr index) {
+    Digits digits;
+    for (uint32_t axis : batch_axis_.group_axes)
+      digits.axes.push_back({{axis}, extents_[axis], false});
+    const std::vector<Expr> at = bind_digits(values_, digits, index);
+    for (size_t i = 0; i < at.size(); ++i) set_axes(digits.axes[i], at[i]);
+  }
 
   Tuple at_axes(const Tuple& tuple) const {
     Substitution substitution;
@@ -332,7 +338,10 @@ class ContractionLowering {
                    const Packed& to) {
     const DigitPacking::Place place{packed(factor), to.base, first, count, part.start, part.length};
     if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
-    if (factor.digits && !packs_along_k(factor)) {
+    if (factor.digits && packs_along_k(factor)) {
+      return factor.digits->pack_transposed(place, factor.step, factor.width, to.panel);
+    }
+    if (factor.digits) {
       return factor.digits->pack_panels(place, factor.step, factor.width, to.panel);
     }
     values_.loop(LoopKind::serial, ceil_div(count, kPackedPanels), [&](Expr c) {
@@ -387,12 +396,7 @@ class ContractionLowering {
     for (int64_t from = 0; from < factor.width; from += side) {
       values_.loop(LoopKind::serial, ceil_div(part.length, side), [&](Expr kb) {
         const Expr first = values_.simplified(part.start + kb * side);
-        std::optional<Cut> cut;
-        if (factor.digits) cut = factor.digits->cut_k(first, side);
         values_.loop(LoopKind::unrolled, side, [&](Expr i) {
-          if (cut) {
-            return load_cut(factor, *cut, values_.simplified(start + from + i), square, i * side);
-          }
           load_row(factor, values_.simplified(start + from + i), first, square, i * side, side);
         });
         builder_.transpose(square);
@@ -409,17 +413,6 @@ class ContractionLowering {
         });
       });
     }
-  }
-
-  void load_cut(const Factor& factor, const Cut& cut, Expr index, BufferId square, Expr row) {
-    const bool inside = prove_less(index, factor.extent, values_.ranges()) == true;
-    if (!inside) {
-      values_.loop(LoopKind::vector, cut.lanes, [&](Expr lane) {
-        builder_.store(square, values_.simplified(row + lane), zero());
-      });
-    }
-    values_.when_less(index, factor.extent,
-                      [&] { factor.digits->load_along_k(cut, index, square, row); });
   }
 
   void load_row(const Factor& factor, Expr index, Expr k, BufferId square, Expr row, int64_t side) {

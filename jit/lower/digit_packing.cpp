@@ -1,6 +1,7 @@
 #include "jit/lower/digit_packing.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "passes/fusion/roles.h"
 
@@ -26,13 +27,15 @@ std::unique_ptr<DigitPacking> DigitPacking::make(Values& values, const Graph& gr
 }
 
 bool DigitPacking::runs_along_k(bool own_contiguous, bool k_contiguous) const {
-  auto lanes = [&](const Digits& digits, bool contiguous) {
-    constexpr double kGather = 0.25;
+  // Cycles of a vector, about: its pieces, or a gather of its lanes.
+  constexpr double kPiece = 5, kTranspose = 6;
+  const auto lanes = static_cast<double>(vector_);
+  auto cost = [&](const Digits& digits, bool contiguous) {
     const double run =
         digits.axes.empty() ? 1 : fusion::estimated_elements({digits.axes.back().extent});
-    return std::min(run, static_cast<double>(vector_)) * (contiguous ? 1 : kGather);
+    return kPiece * std::ceil(lanes / std::max(run, 1.0)) + (contiguous ? 0 : lanes);
   };
-  return lanes(k_, k_contiguous) > lanes(own_, own_contiguous);
+  return cost(k_, k_contiguous) + kTranspose < cost(own_, own_contiguous);
 }
 
 void DigitPacking::pack_panels(const Place& place, int64_t step, int64_t width, Expr panel) {
@@ -151,16 +154,48 @@ void DigitPacking::pack(const Digits& along, const Digits& other, Expr first, in
   });
 }
 
-void DigitPacking::load_along_k(const Cut& cut, Expr index, BufferId to, Expr slot) {
-  std::vector<Expr> at(own_.axes.size());
-  Expr rest = index;
-  for (size_t i = at.size(); i-- > 1;) {
-    at[i] = values_.simplified(mod(rest, own_.axes[i].extent));
-    rest = floor_div(rest, own_.axes[i].extent);
-  }
-  if (!at.empty()) at[0] = values_.simplified(rest);
-  set(own_, at);
-  store_lanes(k_, cut, to, slot);
+void DigitPacking::pack_transposed(const Place& place, int64_t step, int64_t width, Expr panel) {
+  kernel::Builder& builder = values_.builder();
+  const int64_t side = vector_;
+  const BufferId rows = values_.local(dtype_, width * side);
+  const BufferId square = values_.registers(dtype_, side * side, static_cast<uint32_t>(side));
+  auto each_lane = [&](const std::function<void(Expr)>& body) {
+    values_.loop(LoopKind::vector, side, body);
+  };
+  values_.loop(LoopKind::serial, place.count, [&](Expr p) {
+    const Expr first = values_.simplified((place.first + p) * step);
+    const Expr count = values_.simplified(min(Expr(step), own_.extent() - first));
+    values_.loop(LoopKind::serial, ceil_div(place.length, side), [&](Expr kb) {
+      pack(k_, own_, values_.simplified(place.start + kb * side), side, first, count, rows,
+           [&](Expr row) { return row * side; });
+      const Expr past = values_.simplified(width - count);
+      values_.loop(LoopKind::serial, past, [&](Expr row) {
+        const ValueId zero = builder.constant(Scalar(dtype_, int64_t{0}));
+        each_lane([&](Expr lane) {
+          builder.store(rows, values_.simplified((count + row) * side + lane), zero);
+        });
+      });
+      values_.loop(LoopKind::serial, width / side, [&](Expr v) {
+        values_.loop(LoopKind::unrolled, side, [&](Expr i) {
+          each_lane([&](Expr lane) {
+            const Expr from = values_.simplified((v * side + i) * side + lane);
+            builder.store(square, values_.simplified(i * side + lane), builder.load(rows, from));
+          });
+        });
+        builder.transpose(square);
+        values_.loop(LoopKind::unrolled, side, [&](Expr i) {
+          const Expr k = values_.simplified(kb * side + i);
+          const Expr to = place.base + p * panel + k * width + v * side;
+          values_.when_less(k, place.length, [&] {
+            each_lane([&](Expr lane) {
+              builder.store(place.to, values_.simplified(to + lane),
+                            builder.load(square, values_.simplified(i * side + lane)));
+            });
+          });
+        });
+      });
+    });
+  });
 }
 
 }  // namespace plait::lower

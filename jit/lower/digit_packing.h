@@ -44,10 +44,8 @@ class DigitPacking {
   // the last.
   void pack_rows(const Place& place, int64_t step, int64_t pitch);
 
-  // Where `lanes` steps of k from `first` lie; for load_along_k, in the blocks that are open.
-  Cut cut_k(Expr first, int64_t lanes) { return cut_lanes(values_, k_, first, lanes); }
-  // The elements there of one own index, to registers.
-  void load_along_k(const Cut& cut, Expr index, BufferId to, Expr slot);
+  // As pack_panels, by vectors along k that are transposed.
+  void pack_transposed(const Place& place, int64_t step, int64_t width, Expr panel);
 
  private:
   DigitPacking(Values& values, DType dtype, const Factor& factor, const std::vector<Expr>& extents,

@@ -11,19 +11,30 @@ namespace {
 // Values that a read walks through: packed factors are views of memory, rarely more.
 constexpr size_t kMostVisits = 64;
 
-bool divides(Expr e) {
-  if (e.kind() == ExprKind::floor_div || e.kind() == ExprKind::mod) return true;
-  const std::span<const Expr> operands = e.operands();
-  return std::any_of(operands.begin(), operands.end(), divides);
-}
-
-Expr bind(Values& values, Expr e, Expr extent) {
-  e = values.simplified(e);
-  if (e.constant()) return e;
-  return values.bind(values.builder().index(e), extent);
+size_t divisions(Expr e) {
+  size_t count = e.kind() == ExprKind::floor_div || e.kind() == ExprKind::mod ? 1 : 0;
+  for (Expr operand : e.operands()) count += divisions(operand);
+  return count;
 }
 
 }  // namespace
+
+Expr bind_index(Values& values, Expr e, Expr extent) {
+  e = values.simplified(e);
+  if (e.constant() || e.kind() == ExprKind::variable) return e;
+  return values.bind(values.builder().index(e), extent);
+}
+
+std::vector<Expr> bind_digits(Values& values, const Digits& digits, Expr index) {
+  std::vector<Expr> at(digits.axes.size());
+  for (size_t i = at.size(); i-- > 1;) {
+    const Expr extent = digits.axes[i].extent;
+    at[i] = bind_index(values, mod(index, extent), extent);
+    index = floor_div(index, extent);
+  }
+  if (!at.empty()) at[0] = bind_index(values, index, digits.axes[0].extent);
+  return at;
+}
 
 std::optional<Reads> reads_of(const Graph& graph, const fusion::FusionPlan& plan, Value value,
                               const Tuple& tuple, const Ranges& ranges) {
@@ -100,7 +111,7 @@ Digits digits_of(const std::vector<uint32_t>& axes, const std::vector<Expr>& ext
     Substitution substitution;
     for (uint32_t axis = 0; axis < fresh; ++axis) substitution.emplace(axis, indices[axis]);
     return std::all_of(all.begin(), all.end(), [&](Expr e) {
-      return divides(e) || !divides(simplify(substitute(e, substitution), ranges));
+      return divisions(simplify(substitute(e, substitution), ranges)) <= divisions(e);
     });
   };
   Digits result;
@@ -156,17 +167,17 @@ Cut cut_lanes(Values& values, const Digits& digits, Expr first, int64_t lanes) {
   cut.lanes = lanes;
   cut.run = run;
   cut.rows = values.simplified(floor_div(digits.extent(), run));
-  cut.head = step * bind(values, floor_div(mod(first, run), step), run / step);
+  cut.head = step * bind_index(values, floor_div(mod(first, run), step), run / step);
   for (int64_t j = 0; j < count; ++j) {
     Cut::Piece piece;
     piece.row = values.simplified(floor_div(first, run) + j);
     piece.outer.resize(axes.size() - 1);
     Expr rest = piece.row;
     for (size_t i = axes.size() - 1; i-- > 1;) {
-      piece.outer[i] = bind(values, mod(rest, axes[i].extent), axes[i].extent);
+      piece.outer[i] = bind_index(values, mod(rest, axes[i].extent), axes[i].extent);
       rest = floor_div(rest, axes[i].extent);
     }
-    piece.outer[0] = bind(values, min(rest, axes[0].extent - 1), axes[0].extent);
+    piece.outer[0] = bind_index(values, min(rest, axes[0].extent - 1), axes[0].extent);
     cut.pieces.push_back(std::move(piece));
   }
   return cut;
@@ -209,7 +220,7 @@ void each_index(Values& values, const Digits& digits, Innermost innermost, Expr 
       };
   auto first_digit = [&](Expr from, Expr to, const std::function<void(Expr)>& inside) {
     values.loop(LoopKind::serial, values.simplified(to - from), [&](Expr c) {
-      at[0] = bind(values, min(from + c, limit - 1), limit);
+      at[0] = bind_index(values, min(from + c, limit - 1), limit);
       inside(values.simplified(from + c));
     });
   };

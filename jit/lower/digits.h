@@ -46,6 +46,11 @@ Digits digits_of_results(const Graph& graph, const fusion::FusionPlan& plan,
                          const fusion::Nest& nest, Value contraction, const LoopAxis& axis,
                          const std::vector<Expr>& extents);
 
+// An index in [0, extent) as a variable of the open block, if it is not one yet; and a flat index
+// in its digits.
+Expr bind_index(Values& values, Expr e, Expr extent);
+std::vector<Expr> bind_digits(Values& values, const Digits& digits, Expr index);
+
 // `lanes` neighbours of an index, as pieces of which each stays in one run of the last digit. A
 // lane of piece j has the last digit head + lane - j * run, where that lies in [0, run).
 struct Cut {

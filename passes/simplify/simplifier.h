@@ -93,6 +93,7 @@ Expr renumber_elements(Expr e, uint32_t offset);
 // The rules that need to know a value's users: they look at the whole graph once.
 Graph join_pads(const Graph& graph);
 Graph scatter_into_sums(const Graph& graph);
+Graph join_window_sums(const Graph& graph);
 
 // A copy of the live nodes, each passed through `rewrite` (given the node's number in the old graph
 // and its operands in the new one); every node that this adds has the old node's origins.
