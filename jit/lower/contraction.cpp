@@ -159,8 +159,8 @@ class ContractionLowering {
     return factor.digits->runs_along_k(factor.axis_contiguous, factor.k_contiguous);
   }
 
-  // Stores run along the right factor's axis; swap if the result's last axis is the left one's, but
-  // rather scatter the result than transpose a factor that is much larger.
+  // Whether the factors change sides: lanes run along the axes of the right one. But rather scatter
+  // the result than transpose a factor that is much larger.
   bool swaps() const {
     const bool wanted = stores_along_left();
     auto elements = [&](const LoopAxis& axis) { return fusion::estimated_elements({axis.extent}); };
@@ -175,15 +175,23 @@ class ContractionLowering {
     return other < kept ? !wanted : wanted;
   }
 
+  // Whether the left factor's axes are the last of more results. The product itself need not be
+  // one: its transpose may be all that is stored.
   bool stores_along_left() const {
-    const Member& result = member(contraction_.reduce);
-    for (size_t i = result.tuple.size(); i-- > 0;) {
-      for (uint32_t axis : variables_of(result.tuple[i])) {
-        if (contains(contraction_.n, axis)) return false;
-        if (contains(contraction_.m, axis)) return true;
+    int votes = 0;
+    for (Value v : nest_.stores) votes += last_is_left(member(v).tuple);
+    return votes > 0;
+  }
+
+  // 1, or -1 for the right one, or 0 for neither.
+  int last_is_left(const Tuple& tuple) const {
+    for (size_t i = tuple.size(); i-- > 0;) {
+      for (uint32_t axis : variables_of(tuple[i])) {
+        if (contains(contraction_.n, axis)) return -1;
+        if (contains(contraction_.m, axis)) return 1;
       }
     }
-    return false;
+    return 0;
   }
 
   const Member& member(Value v) const {

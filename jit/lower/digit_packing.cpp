@@ -27,13 +27,13 @@ std::unique_ptr<DigitPacking> DigitPacking::make(Values& values, const Graph& gr
 }
 
 bool DigitPacking::runs_along_k(bool own_contiguous, bool k_contiguous) const {
-  // Cycles of a vector, about: its pieces, or a gather of its lanes.
-  constexpr double kPiece = 5, kTranspose = 6;
-  const auto lanes = static_cast<double>(vector_);
+  // Cycles of a vector, about: a load, masked ones of its pieces, or a gather of its lanes.
+  constexpr double kLoad = 4, kPiece = 20, kGather = 20, kTranspose = 6;
   auto cost = [&](const Digits& digits, bool contiguous) {
     const double run =
         digits.axes.empty() ? 1 : fusion::estimated_elements({digits.axes.back().extent});
-    return kPiece * std::ceil(lanes / std::max(run, 1.0)) + (contiguous ? 0 : lanes);
+    const double pieces = std::ceil(static_cast<double>(vector_) / std::max(run, 1.0));
+    return (pieces > 1 ? kPiece * pieces : kLoad) + (contiguous ? 0 : kGather);
   };
   return cost(k_, k_contiguous) + kTranspose < cost(own_, own_contiguous);
 }

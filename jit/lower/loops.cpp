@@ -11,7 +11,7 @@
 #include "jit/lower/levels.h"
 #include "jit/lower/nests.h"
 #include "jit/lower/next_row.h"
-#include "jit/lower/reduction.h"
+#include "jit/lower/row_reductions.h"
 #include "passes/fusion/roles.h"
 
 namespace plait::lower {
@@ -45,15 +45,6 @@ constexpr int64_t kBlock = 2048;
 // Below this many parallel iterations a long reduction is split over its chunks.
 constexpr double kFewRows = 64;
 
-// A reduction of the nest and its accumulators. `lanes` registers each: acc folds a block, sum the
-// blocks of a chunk; total (one per row, or per lane of a row of rows) the chunks.
-struct Reduction {
-  const Member* member;
-  Reducer reducer;
-  std::vector<BufferId> acc, sum, total;
-  std::vector<BufferId> partial;  // workspace: chunk values, when chunks run in parallel
-};
-
 class LoopsLowering {
  public:
   explicit LoopsLowering(const NestContext& context)
@@ -64,6 +55,7 @@ class LoopsLowering {
         builder_(context.values.builder()),
         levels_(context.graph, context.plan, context.nest),
         next_row_(context.values),
+        reductions_(context.values, context.graph),
         across_(context.values, context.graph) {}
 
   void run() {
@@ -177,18 +169,16 @@ class LoopsLowering {
       if (reduction && full) {
         across_.add(member);
       } else if (reduction) {
-        const DType operand = graph_.type(node.operands[0]).dtype;
-        Reduction reduction_state{
-            &member, Reducer(builder_, node.reduce(), operand, Accumulate::keys), {}, {}, {}, {}};
-        reductions_.push_back(std::move(reduction_state));
+        reductions_.add(member);
       } else if (is_stored(member.value)) {
         (full ? full_stores_ : row_stores_).push_back(&member);
       }
     }
     for (const Member* member : across_.members()) levels_.add_target(*member, true);
-    for (const Reduction& reduction : reductions_) levels_.add_target(*reduction.member, true);
+    for (const Member* member : reductions_.members()) levels_.add_target(*member, true);
     for (const Member* member : full_stores_) levels_.add_target(*member, false);
     levels_.choose_row_buffers();
+    reductions_.set_levels([this](const Member& m) { return levels_.level_of_operand(m); });
   }
 
   ReductionOrder order() const {
@@ -228,7 +218,7 @@ class LoopsLowering {
 
   void lower_rows() {
     const Expr count = values_.simplified(rows() * lane_blocks(lane_block()));
-    make_accumulators();
+    reductions_.make_accumulators(lane_axis_.has_value());
     values_.phase(count, cost_of_row(), [&](Expr p) {
       set_row_and_lanes(p);
       row_body([this](int level) { reduce_level(level, /*chunk=*/std::nullopt); });
@@ -239,7 +229,7 @@ class LoopsLowering {
   void row_body(const std::function<void(int)>& reduce) {
     allocate_row_buffers();
     for (int level = 0; level < levels_.count(); ++level) {
-      if (has_reductions(level)) {
+      if (reductions_.any(level)) {
         reduce(level);
       } else {
         plain_level(level);
@@ -249,44 +239,22 @@ class LoopsLowering {
   }
 
   void lower_split() {
-    make_accumulators();
+    reductions_.make_accumulators(lane_axis_.has_value());
     const Expr chunks = values_.simplified(chunk_count());
     const Expr row_count = values_.simplified(rows() * lane_blocks(lane_block()));
-    for (Reduction& reduction : reductions_) {
-      for (DType dtype : reduction.reducer.dtypes()) {
-        reduction.partial.push_back(
-            values_.workspace(dtype, row_count * chunks * (lane_axis_ ? kLanes : 1)));
-      }
-    }
+    reductions_.make_partial(row_count * chunks);
     values_.phase(row_count * chunks, cost_of_row(), [&](Expr p) {
       const bool one_row = row_count.is_constant(1);
       set_row_and_lanes(one_row ? Expr() : floor_div(p, chunks));
       allocate_row_buffers();
       reduce_level(0, one_row ? p : mod(p, chunks));
-      for_lanes([&](Expr lane) {
-        const Expr slot = lane_axis_ ? p * kLanes + lane : p;
-        for (Reduction& reduction : reductions_) {
-          for (size_t i = 0; i < reduction.partial.size(); ++i) {
-            builder_.store(reduction.partial[i], values_.simplified(slot),
-                           builder_.load(reduction.total[i], lane));
-          }
-        }
-      });
+      for_lanes([&](Expr lane) { reductions_.store_partial(p, lane); });
     });
     values_.phase(row_count, 100, [&](Expr p) {
       set_row_and_lanes(p);
-      start_totals(0);
+      reductions_.start_row(0);
       values_.loop(LoopKind::serial, chunks, [&](Expr c) {
-        for_lanes([&](Expr lane) {
-          const Expr row = p * chunks + c;
-          const Expr slot = values_.simplified(lane_axis_ ? row * kLanes + lane : row);
-          for (Reduction& reduction : reductions_) {
-            Parts chunk;
-            for (BufferId partial : reduction.partial)
-              chunk.push_back(builder_.load(partial, slot));
-            accumulate(reduction, reduction.total, lane, chunk);
-          }
-        });
+        for_lanes([&](Expr lane) { reductions_.add_partial(p * chunks + c, lane); });
       });
       define_row_values(0);
       store_row_values();
@@ -295,7 +263,7 @@ class LoopsLowering {
 
   // With reductions over the rows themselves an iteration takes a chunk of rows.
   void lower_chunks_of_rows() {
-    make_accumulators();
+    reductions_.make_accumulators(lane_axis_.has_value());
     const Expr count = rows();
     const ReductionOrder row_order = reduction_order(std::vector<Expr>{count}, false);
     const Expr chunks = values_.simplified(ceil_div(count, row_order.chunk));
@@ -337,23 +305,6 @@ class LoopsLowering {
   }
 
   // ---- levels
-
-  bool has_reductions(int level) const {
-    return std::any_of(reductions_.begin(), reductions_.end(), [&](const Reduction& reduction) {
-      return levels_.level_of_operand(*reduction.member) == level;
-    });
-  }
-
-  void make_accumulators() {
-    for (Reduction& reduction : reductions_) {
-      for (DType dtype : reduction.reducer.dtypes()) {
-        reduction.acc.push_back(values_.registers(dtype, kLanes, kLanes));
-        reduction.sum.push_back(values_.registers(dtype, kLanes, kLanes));
-        const int64_t lanes = lane_axis_ ? kLanes : 1;
-        reduction.total.push_back(values_.registers(dtype, lanes, static_cast<uint32_t>(lanes)));
-      }
-    }
-  }
 
   void allocate_row_buffers() {
     for (RowBuffer& buffer : levels_.row_buffers()) {
@@ -453,62 +404,17 @@ class LoopsLowering {
 
   // ---- reductions
 
-  template <class F>
-  void for_level(int level, F&& f) {
-    for (Reduction& reduction : reductions_) {
-      if (levels_.level_of_operand(*reduction.member) == level) f(reduction);
-    }
-  }
-
-  void set_identity(Reduction& reduction, const std::vector<BufferId>& registers, Expr lane) {
-    const Parts identity = reduction.reducer.identity();
-    for (size_t i = 0; i < registers.size(); ++i) {
-      builder_.store(registers[i], lane, identity[i]);
-    }
-  }
-
-  void accumulate(Reduction& reduction, const std::vector<BufferId>& registers, Expr lane,
-                  const Parts& next) {
-    Parts before;
-    for (BufferId id : registers) before.push_back(builder_.load(id, lane));
-    const Parts after = reduction.reducer.combine(before, next);
-    for (size_t i = 0; i < registers.size(); ++i) builder_.store(registers[i], lane, after[i]);
-  }
-
-  Parts load_parts(const std::vector<BufferId>& registers, Expr lane) {
-    Parts parts;
-    for (BufferId id : registers) parts.push_back(builder_.load(id, lane));
-    return parts;
-  }
-
-  // Without masks: whole registers, so that lanes past the end hold the identity.
-  void all_lanes(const std::function<void(Expr)>& body) {
-    values_.loop(LoopKind::vector, kLanes, body);
-  }
-
-  void start_totals(int level) {
-    if (lane_axis_) {
-      all_lanes([&](Expr lane) {
-        for_level(level, [&](Reduction& r) { set_identity(r, r.total, lane); });
-      });
-    } else {
-      for_level(level, [&](Reduction& r) { set_identity(r, r.total, Expr()); });
-    }
-  }
-
   // The whole order of core/reduction_order.h, or only chunk `only_chunk` of it.
   void reduce_level(int level, std::optional<Expr> only_chunk) {
     const ReductionOrder how = order();
     const Expr first_extent = inner_.front().extent;
-    start_totals(level);
+    reductions_.start_row(level);
     auto one_chunk = [&](Expr c) {
       const Expr start = c * how.chunk;
       const Expr length = values_.simplified(min(how.chunk, first_extent - start));
       const bool one_block =
           inner_.size() == 1 && prove_less(how.block, length, values_.ranges()) == false;
-      all_lanes([&](Expr lane) {
-        for_level(level, [&](Reduction& r) { set_identity(r, one_block ? r.acc : r.sum, lane); });
-      });
+      reductions_.start_chunk(level, one_block);
       if (one_block) {
         block_steps(level, start, length, Expr());
       } else if (inner_.size() == 1) {
@@ -521,7 +427,7 @@ class LoopsLowering {
               [&](Expr prefix) { blocks_of(level, Expr(), inner_.back().extent, prefix, how); }, 1);
         });
       }
-      fold_lanes(level, one_block);
+      reductions_.end_chunk(level, one_block);
     };
     if (only_chunk) {
       one_chunk(*only_chunk);
@@ -535,16 +441,11 @@ class LoopsLowering {
   // `length` elements of the last inner axis from `start`, block by block into `sum`.
   void blocks_of(int level, Expr start, Expr length, Expr prefix, const ReductionOrder& how) {
     values_.loop(LoopKind::serial, ceil_div(length, how.block), [&](Expr b) {
-      all_lanes([&](Expr lane) {
-        for_level(level, [&](Reduction& r) { set_identity(r, r.acc, lane); });
-      });
+      reductions_.start_block(level);
       const Expr from = b * how.block;
       block_steps(level, start + from, values_.simplified(min(Expr(how.block), length - from)),
                   prefix);
-      all_lanes([&](Expr lane) {
-        for_level(level,
-                  [&](Reduction& r) { accumulate(r, r.sum, lane, load_parts(r.acc, lane)); });
-      });
+      reductions_.end_block(level);
     });
   }
 
@@ -554,10 +455,8 @@ class LoopsLowering {
       const Expr inner_index = prefix * inner_.back().extent + index;
       const size_t reads_before = values_.memory_reads().size();
       point(level, inner_index, lane_axis_ ? lane : Expr());
-      for_level(level, [&](Reduction& r) {
-        accumulate(r, r.acc, lane,
-                   r.reducer.element(operand_value(*r.member), values_.simplified(index)));
-      });
+      reductions_.accumulate(level, lane, index,
+                             [this](const Member& member) { return operand_value(member); });
       if (level == 0 && levels_.count() > 1 && !lane_axis_) {
         next_row_.note(reads_before, inner_index);
       }
@@ -574,66 +473,37 @@ class LoopsLowering {
     }
   }
 
-  // A chunk's lanes into the total: as a tree where they are parts of one row.
-  void fold_lanes(int level, bool one_block) {
-    if (lane_axis_) {
-      all_lanes([&](Expr lane) {
-        for_level(level, [&](Reduction& r) {
-          accumulate(r, r.total, lane, load_parts(one_block ? r.acc : r.sum, lane));
-        });
-      });
-      return;
-    }
-    for_level(level, [&](Reduction& r) {
-      const std::vector<BufferId>& lanes = one_block ? r.acc : r.sum;
-      for (int64_t half = kLanes / 2; half > 1; half /= 2) {
-        values_.loop(LoopKind::vector, half, [&](Expr lane) {
-          accumulate(r, lanes, lane, load_parts(lanes, lane + half));
-        });
-      }
-      const Parts chunk = r.reducer.combine(load_parts(lanes, Expr()), load_parts(lanes, Expr(1)));
-      accumulate(r, r.total, Expr(), chunk);
-    });
-  }
-
   // ---- values per row
 
-  void define_reduction(Reduction& reduction, Expr lane) {
-    const Value v = reduction.member->value;
-    values_.define(
-        v, at_axes(reduction.member->tuple),
-        reduction.reducer.result(load_parts(reduction.total, lane), graph_.type(v).dtype));
+  void define_reduction(size_t number, Expr lane) {
+    const Member& member = *reductions_.members()[number];
+    values_.define(member.value, at_axes(member.tuple), reductions_.result(number, lane));
   }
 
   // Reductions complete after `level`; where lanes are rows each body defines them for itself.
   void define_row_values(int level) {
     if (lane_axis_) return;
-    for_level(level, [&](Reduction& r) { define_reduction(r, Expr()); });
+    for (size_t i = 0; i < reductions_.members().size(); ++i) {
+      if (reductions_.level(i) == level) define_reduction(i, Expr());
+    }
   }
 
   void define_lane_totals(int level, Expr lane) {
-    for (Reduction& reduction : reductions_) {
-      if (levels_.level_of_operand(*reduction.member) < level) {
-        define_reduction(reduction, lane);
-      }
+    for (size_t i = 0; i < reductions_.members().size(); ++i) {
+      if (reductions_.level(i) < level) define_reduction(i, lane);
     }
   }
 
   void store_row_values() {
-    bool any = !row_stores_.empty();
-    for (const Reduction& reduction : reductions_) any = any || is_stored(reduction.member->value);
-    if (!any) return;
+    std::vector<const Member*> stored;
+    for (const Member* member : reductions_.members()) {
+      if (is_stored(member->value)) stored.push_back(member);
+    }
+    stored.insert(stored.end(), row_stores_.begin(), row_stores_.end());
+    if (stored.empty()) return;
     for_lanes([&](Expr lane) {
-      if (lane_axis_) {
-        for (Reduction& reduction : reductions_) define_reduction(reduction, lane);
-      }
-      for (const Reduction& reduction : reductions_) {
-        const Member& member = *reduction.member;
-        if (!is_stored(member.value)) continue;
-        const Tuple tuple = at_axes(member.tuple);
-        values_.store(member.value, tuple, values_.at(member.value, tuple));
-      }
-      for (const Member* member : row_stores_) {
+      if (lane_axis_) define_lane_totals(levels_.count(), lane);
+      for (const Member* member : stored) {
         const Tuple tuple = at_axes(member->tuple);
         values_.store(member->value, tuple, values_.at(member->value, tuple));
       }
@@ -663,9 +533,9 @@ class LoopsLowering {
   std::optional<Expr> flat_chunk_;
   Expr lane_base_;
   NextRow next_row_;
-  std::vector<Expr> axes_;             // what each group axis is at the insertion point
-  std::vector<Reduction> reductions_;  // per row
-  AcrossRows across_;                  // over the rows
+  std::vector<Expr> axes_;  // what each group axis is at the insertion point
+  RowReductions reductions_;
+  AcrossRows across_;  // over the rows
   std::vector<const Member*> full_stores_, row_stores_;
 };
 

@@ -64,22 +64,28 @@ Kernel fma_kernel() {
   return kernel;
 }
 
-Kernel stream_kernel(const char* name, bool in_place) {
+Kernel copy_kernel(Access to) {
   Kernel kernel;
-  kernel.name = name;
+  kernel.name = std::string("limit_copy_") + name_of(to);
   Builder b(kernel);
   const Expr chunks = Expr::symbol("chunks", 1, 1 << 24);
   kernel.symbols = {"chunks"};
-  const Access access = in_place ? Access::read_write : Access::read;
-  const BufferId a = b.add_buffer(parameter("a", DType::f32, kChunk * chunks, access));
-  BufferId y = a;
-  if (!in_place) y = b.add_buffer(parameter("y", DType::f32, kChunk * chunks, Access::write));
+  const BufferId a = b.add_buffer(parameter("a", DType::f32, kChunk * chunks, Access::read));
+  const BufferId y = b.add_buffer(parameter("y", DType::f32, kChunk * chunks, to));
+  vector_chunks(b, chunks, [&](Expr at) { b.store(y, at, b.load(a, at)); });
+  return kernel;
+}
+
+Kernel in_place_kernel() {
+  Kernel kernel;
+  kernel.name = "limit_in_place";
+  Builder b(kernel);
+  const Expr chunks = Expr::symbol("chunks", 1, 1 << 24);
+  kernel.symbols = {"chunks"};
+  const BufferId a = b.add_buffer(parameter("a", DType::f32, kChunk * chunks, Access::read_write));
   vector_chunks(b, chunks, [&](Expr at) {
-    ValueId value = b.load(a, at);
-    if (in_place) {
-      value = b.fma(value, b.constant(DType::f32, 0.999), b.constant(DType::f32, 0.001));
-    }
-    b.store(y, at, value);
+    b.store(a, at,
+            b.fma(b.load(a, at), b.constant(DType::f32, 0.999), b.constant(DType::f32, 0.001)));
   });
   return kernel;
 }

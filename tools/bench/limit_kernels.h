@@ -16,9 +16,10 @@ inline constexpr int64_t kChains = 12;
 // Parameters x [2 · lanes], y [count · kChains · lanes]; sizes (depth, count). Iteration p < count:
 // kChains · lanes chains of `depth` multiply-adds in registers.
 kernel::Kernel fma_kernel();
-// Parameters a [chunks · kChunk], and y of the same size unless in place; sizes (chunks).
-// y = a, or a = a · 0.999 + 0.001.
-kernel::Kernel stream_kernel(const char* name, bool in_place);
+// Parameters a and y [chunks · kChunk]; sizes (chunks). y = a, by stores of kind `to`.
+kernel::Kernel copy_kernel(kernel::Access to);
+// Parameter a [chunks · kChunk]; sizes (chunks). a = a · 0.999 + 0.001.
+kernel::Kernel in_place_kernel();
 // Parameters a [chunks · kChunk], y [chunks · 4 · lanes]: partial sums; sizes (chunks).
 kernel::Kernel read_kernel();
 // Parameters x [kChunk], y [chunks · kChunk]; sizes (chunks). y = f(x), for each chunk anew.

@@ -118,9 +118,13 @@ double Limits::copy_bytes(size_t bytes) {
   const int64_t chunks = chunks_of(bytes, 2);
   return kept(fmt::format("copy{}", chunks), [&] {
     Array a = filled(kChunk * chunks), y = filled(kChunk * chunks);
-    Runner runner(stream_kernel("limit_copy", false), threads_);
-    return runner.best_rate({a.buffer->data(), y.buffer->data()}, {chunks}, chunks,
-                            8.0 * kChunk * chunks);
+    double best = 0;
+    for (const kernel::Access to : {kernel::Access::write, kernel::Access::stream}) {
+      Runner runner(copy_kernel(to), threads_);
+      best = std::max(best, runner.best_rate({a.buffer->data(), y.buffer->data()}, {chunks}, chunks,
+                                             8.0 * kChunk * chunks));
+    }
+    return best;
   });
 }
 
@@ -128,7 +132,7 @@ double Limits::in_place_bytes(size_t bytes) {
   const int64_t chunks = chunks_of(bytes, 1);
   return kept(fmt::format("in_place{}", chunks), [&] {
     Array a = filled(kChunk * chunks);
-    Runner runner(stream_kernel("limit_in_place", true), threads_);
+    Runner runner(in_place_kernel(), threads_);
     return runner.best_rate({a.buffer->data()}, {chunks}, chunks, 8.0 * kChunk * chunks);
   });
 }
@@ -166,6 +170,12 @@ Limits::Limit Limits::of(const Cost& cost) {
   consider(cost.erfs, "erf", [&] { return erf_rate(); });
   consider(cost.random_words, "random", [&] { return random_rate(); });
   return limit;
+}
+
+double Limits::copy_seconds(const Cost& cost) {
+  if (cost.bytes == 0 || cost.flops > 0 || cost.bf16_flops > 0 || cost.in_place) return 0;
+  const double footprint = cost.footprint > 0 ? cost.footprint : cost.bytes;
+  return cost.bytes / copy_bytes(static_cast<size_t>(footprint));
 }
 
 }  // namespace plait::bench

@@ -22,7 +22,7 @@ class Limits {
   double bf16_flops(int64_t threads);
   // Bytes a second through arrays of `bytes` in all; an in-place update reads and writes each.
   double read_bytes(size_t bytes);
-  double copy_bytes(size_t bytes);      // read + written
+  double copy_bytes(size_t bytes);      // read + written, by the faster of plain and stream stores
   double in_place_bytes(size_t bytes);  // a = a*x + b
   double exp_rate();                    // evaluations a second, all threads
   double erf_rate();
@@ -36,6 +36,9 @@ class Limits {
   // The largest of the costs over their rates. Bytes move at the in-place rate of an array of the
   // work's footprint, so that a work which fits a cache is held against the cache.
   Limit of(const Cost& cost);
+  // Seconds in which the work's bytes could be copied: what a kernel whose results are not in the
+  // memory of its operands can reach. 0 for works that compute products or update in place.
+  double copy_seconds(const Cost& cost);
 
  private:
   double kept(const std::string& name, const std::function<double()>& measure);

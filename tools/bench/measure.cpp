@@ -92,6 +92,7 @@ class Measurement {
   void time_runs() {
     // Before anything else: the memory of the limits' arrays is not the work's.
     const Limits::Limit limit = limits_.of(work_.cost);
+    const double copy_seconds = limits_.copy_seconds(work_.cost);
     Instance instance = work_.build();
     save_data(instance);
     reset_peak_rss();
@@ -124,14 +125,14 @@ class Measurement {
     }
     for (size_t i = 0; i < peers_.size(); ++i) put_peer(*peers_[i], times[i]);
     if (result_.contains("error")) return;
-    put_rates(limit);
+    put_rates(limit, copy_seconds);
     result_["launches"] = program->launches();
     result_["planned_bytes"] = program->peak_bytes();
     result_["peak_rss"] = bench::peak_rss();
     if (settings_.kernels) time_launches(*program, instance);
   }
 
-  void put_rates(const Limits::Limit& limit) {
+  void put_rates(const Limits::Limit& limit, double copy_seconds) {
     const double median = result_["median"], best = result_["best"];
     result_["gflops"] = (work_.cost.flops + work_.cost.bf16_flops) / median * 1e-9;
     result_["gbs"] = work_.cost.bytes / median * 1e-9;
@@ -139,6 +140,9 @@ class Measurement {
     result_["of_limit_best"] = limit.seconds / best;
     result_["limit_by"] = limit.by;
     result_["limits"] = limit.of;
+    if (copy_seconds == 0) return;
+    result_["of_copy"] = copy_seconds / median;
+    result_["of_copy_best"] = copy_seconds / best;
   }
 
   Program compile(Instance& instance) {

@@ -31,7 +31,8 @@ std::string number(const json& object, const char* key, double scale, const char
   return value < 10 ? fmt::format("{:.2f}{}", value, unit) : fmt::format("{:.0f}{}", value, unit);
 }
 
-constexpr const char* kRow = "{:<42} {:>9} {:>9} {:>7} {:>6} {:>11} {:>9} {:>9} {:>8} {:>8}\n";
+constexpr const char* kRow =
+    "{:<42} {:>9} {:>9} {:>7} {:>6} {:>11} {:>9} {:>9} {:>9} {:>8} {:>8}\n";
 
 // "gpt.h.3.attn" -> "gpt.h.*.attn": the same place in each layer.
 std::string without_numbers(const std::string& name) {
@@ -72,7 +73,7 @@ std::string rows_text(std::vector<Row> rows, double total) {
 
 std::string table_header() {
   return fmt::format(fmt::runtime(kRow), "work", "median", "best", "GFLOP/s", "GB/s", "% of limit",
-                     "cold", "launches", "plan MiB", "RSS MiB");
+                     "% of copy", "cold", "launches", "plan MiB", "RSS MiB");
 }
 
 std::string table_rows(const json& r) {
@@ -80,6 +81,11 @@ std::string table_rows(const json& r) {
   if (r.value("of_limit", 0.0) > 0) {
     limit = fmt::format("{:.0f} {:.0f} {}", 100 * r["of_limit"].get<double>(),
                         100 * r["of_limit_best"].get<double>(), r["limit_by"].get<std::string>());
+  }
+  std::string copy;
+  if (r.contains("of_copy")) {
+    copy = fmt::format("{:.0f} {:.0f}", 100 * r["of_copy"].get<double>(),
+                       100 * r["of_copy_best"].get<double>());
   }
   std::string launches;
   if (r.contains("launches")) {
@@ -92,7 +98,7 @@ std::string table_rows(const json& r) {
           ? fmt::format("{:<42} {}\n", r["work"].get<std::string>(), r["error"].get<std::string>())
           : fmt::format(fmt::runtime(kRow), r["work"].get<std::string>(), duration(r, "median"),
                         duration(r, "best"), number(r, "gflops", 1), number(r, "gbs", 1), limit,
-                        duration(r, "cold"), launches, mebibytes(r, "planned_bytes"),
+                        copy, duration(r, "cold"), launches, mebibytes(r, "planned_bytes"),
                         mebibytes(r, "peak_rss"));
   if (!r.contains("peers")) return text;
   for (const auto& [name, peer] : r["peers"].items()) {
@@ -105,7 +111,7 @@ std::string table_rows(const json& r) {
         peer.contains("ratio") ? fmt::format("x{:.2f} x{:.2f}", peer["ratio"].get<double>(),
                                              peer["ratio_best"].get<double>())
                                : "",
-        duration(peer, "cold"), "", "", mebibytes(peer, "peak_rss"));
+        "", duration(peer, "cold"), "", "", mebibytes(peer, "peak_rss"));
   }
   return text;
 }

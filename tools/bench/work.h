@@ -25,6 +25,7 @@ struct Cost {
   double exps = 0;
   double erfs = 0;
   double random_words = 0;  // of Philox
+  bool in_place = false;    // results go over the operands
 };
 
 // A work on its data, not compiled yet. Data depends on the work's name and fixed seeds alone.

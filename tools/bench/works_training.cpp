@@ -24,7 +24,7 @@ Work adamw(const Groups& g) {
   const int64_t each = size_of(g[0]) * 1'000'000 / kTensors;
   const double n = 1.0 * kTensors * each;
   Work work;
-  work.cost = {.bytes = 28 * n, .footprint = 16 * n};
+  work.cost = {.bytes = 28 * n, .footprint = 16 * n, .in_place = true};
   work.tolerance = kTolerance;
   work.build = [=] {
     Instance instance;

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <sstream>
 
 #include "core/reduction_order.h"
 #include "jit/lower/lower.h"
@@ -100,6 +101,26 @@ TEST_CASE("products have the bits of their definition on every target") {
         CHECK(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)) == 0);
       }
     }
+  }
+}
+
+TEST_CASE("lanes of a product run along what is stored") {
+  for (const bool turned : {false, true}) {
+    CAPTURE(turned);
+    reset_current_graph();
+    Tensor product = matmul(input("a", DType::f32, {100, 90}), input("b", DType::f32, {90, 110}));
+    if (turned) product = transpose(product, 0, 1);
+    const Program program = compile({product * 2.0});
+    REQUIRE(program.kernels().size() == 1);
+    std::istringstream text(program.kernels().front()->print(Stage::kernel_ir));
+    int stores = 0;
+    for (std::string line; std::getline(text, line);) {
+      const size_t store = line.find("] = ");
+      if (line.find_first_not_of(' ') != line.find("y2[") || store == std::string::npos) continue;
+      ++stores;
+      CHECK(line.substr(0, store).find("*l") == std::string::npos);
+    }
+    CHECK(stores > 0);
   }
 }
 
