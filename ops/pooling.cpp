@@ -37,16 +37,17 @@ Windows pooling_windows(const Tensor& input, const IntList& kernel_size,
       pad.after, detail::expand_list(dilation, axes, "dilation"), ceil_mode);
 }
 
-// (batch, channels, windows…, kernel…); `fill` outside the input.
+// (batch, channels, kernel…, windows…); `fill` outside the input. Neighbouring windows are reduced
+// side by side.
 Tensor window_view(const Tensor& x, const Windows& windows, Scalar fill) {
   const auto axes = static_cast<int64_t>(windows.kernel.size());
   Shape shape = {x.shape()[0], x.shape()[1]};
-  shape.insert(shape.end(), windows.output.begin(), windows.output.end());
   for (int64_t k : windows.kernel) shape.push_back(k);
+  shape.insert(shape.end(), windows.output.begin(), windows.output.end());
   std::vector<Expr> map = {axis_variable(0), axis_variable(1)};
   for (int64_t i = 0; i < axes; ++i) {
     map.push_back(
-        detail::window_position(windows, i, axis_variable(2 + i), axis_variable(2 + axes + i)));
+        detail::window_position(windows, i, axis_variable(2 + axes + i), axis_variable(2 + i)));
   }
   return detail::reindex(x, shape, std::move(map), fill);
 }
@@ -54,7 +55,7 @@ Tensor window_view(const Tensor& x, const Windows& windows, Scalar fill) {
 std::vector<int64_t> kernel_axes(const Windows& windows) {
   std::vector<int64_t> result;
   const auto axes = static_cast<int64_t>(windows.kernel.size());
-  for (int64_t i = 0; i < axes; ++i) result.push_back(2 + axes + i);
+  for (int64_t i = 0; i < axes; ++i) result.push_back(2 + i);
   return result;
 }
 

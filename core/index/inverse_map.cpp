@@ -221,6 +221,7 @@ class Inverter {
       if (!best || larger(term.extent, best->extent)) best = &term;
     }
     if (!best) return false;
+    if (solve_phases(form, *best, here)) return true;
     Expr number = here - form.offset;
     for (const Term& term : form.terms) {
       if (&term == best) continue;
@@ -232,6 +233,21 @@ class Inverter {
     if (!best->coefficient.is_constant(1)) {
       result_.guards.push_back(mod(number, best->coefficient));
     }
+    return true;
+  }
+
+  // step * v + w = here: of the positions of the window, only those of one remainder by the step
+  // have a source. The window runs over those.
+  bool solve_phases(const LinearForm& form, const Term& best, Expr here) {
+    const int64_t step = *best.coefficient.constant();
+    if (step == 1 || form.terms.size() != 2) return false;
+    const Term& other = form.terms[&best == &form.terms[0] ? 1 : 0];
+    const auto extent = other.extent.constant();
+    if (!other.coefficient.is_constant(1) || !extent || *extent <= step) return false;
+    const Expr number = here - form.offset;
+    const Expr w = window(ceil_div(other.extent, step));
+    set(other, step * w + mod(number, step));
+    set(best, floor_div(number, step) - w);
     return true;
   }
 

@@ -44,6 +44,37 @@ std::optional<std::vector<Expr>> divide(std::vector<Expr> a, const std::vector<E
   return a;
 }
 
+// coefficient * factors, for each term of a sum but its number.
+struct Monomial {
+  int64_t coefficient;
+  Expr factors;
+};
+
+std::vector<Monomial> monomials_of(Expr e) {
+  std::vector<Monomial> result;
+  for (Expr term : terms_of(e)) {
+    const Product split = split_term(term);
+    if (!split.factors.empty()) result.push_back({split.coefficient, product(split.factors)});
+  }
+  return result;
+}
+
+// The largest multiple of the fact's terms of one sign that are in the goal; 0 if it has none.
+int64_t times_covered(const std::vector<Monomial>& fact, const std::vector<Monomial>& goal,
+                      bool positive) {
+  std::optional<int64_t> times;
+  for (const Monomial& term : fact) {
+    if ((term.coefficient > 0) != positive) continue;
+    const auto found = std::find_if(goal.begin(), goal.end(), [&](const Monomial& other) {
+      return other.factors == term.factors && (other.coefficient > 0) == positive;
+    });
+    if (found == goal.end()) return 0;
+    const int64_t here = found->coefficient / term.coefficient;
+    times = std::min(times.value_or(here), here);
+  }
+  return times.value_or(0);
+}
+
 // Every floor_div in `e`, each once.
 void collect_quotients(Expr e, std::vector<Expr>& found) {
   for (Expr operand : e.operands()) collect_quotients(operand, found);
@@ -103,9 +134,9 @@ void Facts::release(Mark mark) {
 }
 
 bool Facts::proves_nonnegative(Expr e) const {
-  if (holds_by_ranges(e)) return true;
   int budget = kMaxSteps;
   try {
+    if (holds_by_cover(e) || holds_by_ranges(e)) return true;
     const Expr undivided = without_unit_quotient(e);
     if (!(undivided == e)) return proves_nonnegative(undivided);
     if (is_refuted(e)) return false;
@@ -117,6 +148,30 @@ bool Facts::proves_nonnegative(Expr e) const {
   } catch (const InternalError&) {
     return false;  // numbers left 64 bits on the way
   }
+}
+
+// Takes off multiples of facts whose positive or whose negative terms e covers, those of most terms
+// first, and looks whether the numbers do for what is left: enough for most addresses, whose guards
+// are the sums that they consist of.
+bool Facts::holds_by_cover(Expr e) const {
+  Expr rest = plait::simplify(e, ranges_);
+  auto holds = [&] { return bounds(rest, ranges_).lo.value_or(-1) >= 0; };
+  if (holds()) return true;
+  std::vector<std::pair<std::vector<Monomial>, Expr>> facts;
+  for (auto fact = facts_.rbegin(); fact != facts_.rend(); ++fact) {
+    facts.emplace_back(monomials_of(*fact), *fact);
+  }
+  std::stable_sort(facts.begin(), facts.end(),
+                   [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+  for (const auto& [offered, fact] : facts) {
+    const std::vector<Monomial> wanted = monomials_of(rest);
+    int64_t times = times_covered(offered, wanted, true);
+    if (times == 0) times = times_covered(offered, wanted, false);
+    if (times == 0) continue;
+    rest = rest - times * fact;
+    if (holds()) return true;
+  }
+  return false;
 }
 
 // An expression that is nonnegative exactly if e is, without one of its terms floor_div(a, d):

@@ -46,6 +46,7 @@ class Facts {
   bool is_refuted(Expr e) const;  // (search.cpp) a few points tell
   bool prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const;
   std::vector<Expr> remainders_of(Expr goal, const std::vector<Expr>& facts) const;
+  bool holds_by_cover(Expr e) const;
   bool holds_by_ranges(Expr e) const;  // e >= 0, without the conditions
   size_t age(Expr monomial) const;
   std::vector<Expr> with_quotients(Expr goal) const;

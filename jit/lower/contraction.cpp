@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/reduction_order.h"
 #include "jit/lower/axes.h"
+#include "jit/lower/digit_packing.h"
 #include "jit/lower/nests.h"
 #include "jit/lower/result_elements.h"
 #include "jit/lower/tiling.h"
@@ -59,8 +60,10 @@ class ContractionLowering {
     Expr extent;
     bool plain = false;  // one load of the compute dtype, always in range
     bool axis_contiguous = false, k_contiguous = false;
-    int64_t width = 0;  // of a packed panel
-    int64_t step = 0;   // from one panel to the next, along the factor's axis
+    int64_t width = 0;                       // of a packed panel
+    int64_t step = 0;                        // from one panel to the next, along the factor's axis
+    std::unique_ptr<DigitPacking> digits{};  // where m or n and k are more than one run each
+    bool in_rows = false;  // packed as it lies, row by row along k: the left factor only
   };
 
   // A block of a leaf of k.
@@ -102,15 +105,18 @@ class ContractionLowering {
     // The factor with the longer contiguous axis of its own makes the better vector operand; both
     // orders give the same bits, a product commutes.
     if (swaps()) std::swap(left_, right_), std::swap(m_axis_, n_axis_);
+    left_.in_rows = left_.digits && packs_along_k(left_);
+    result_digits_ =
+        digits_of_results(graph_, context_.plan, nest_, contraction_.reduce, n_axis_, extents_);
     m_ = m_axis_.extent;
     n_ = n_axis_.extent;
     leaf_ = values_.simplified(contraction_leaf(k_));
     leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
-    tiling_ =
-        choose_tiling(context_.target, dtype_,
-                      {estimate(batch_), estimate(m_), estimate(n_), estimate(k_), estimate(leaf_),
-                       left_.plain && left_.k_contiguous, right_.plain && right_.axis_contiguous});
+    tiling_ = choose_tiling(context_.target, dtype_,
+                            {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
+                             estimate(leaf_), left_.plain && left_.k_contiguous && !left_.digits,
+                             right_.plain && right_.axis_contiguous && !right_.digits});
     PLAIT_LOG(debug, "contraction {} x {} x {}, batch {}: tile {} x {}, block {} x {}, k {}{}{}",
               to_string(m_), to_string(n_), to_string(k_), to_string(batch_), tiling_.rows,
               tiling_.columns(), tiling_.block_rows(), tiling_.block_panels * tiling_.columns(),
@@ -133,14 +139,51 @@ class ContractionLowering {
     result_elements_ = result_elements(graph_, context_.plan, nest_);
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     block_ = values_.simplified(ceil_div(leaf_, blocks_));
+    fit_block_to_digits();
     packed_steps_ = block_.constant().value_or(tiling_.block_k);
+    row_pitch_ = (packed_steps_ / tiling_.vector + 2) * tiling_.vector;
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
-    loops_epilogue_ = epilogue > kUnrolledEpilogue + 1 || in_parts_;
+    loops_epilogue_ =
+        epilogue > kUnrolledEpilogue + 1 || in_parts_ || result_digits_.axes.size() > 1;
   }
 
-  // Lanes run along the right factor's axes; swap if those of the left one are the last of more
-  // results. The product itself need not be one: its transpose may be all that is stored.
+  // Parts of k hold whole inner digits where leaves do.
+  void fit_block_to_digits() {
+    for (const Factor* factor : {&left_, &right_}) {
+      if (!factor->digits || packs_along_k(*factor)) continue;
+      const int64_t inner = factor->digits->k().inner().constant().value_or(1);
+      if (inner == 1 || inner > tiling_.block_k || !is_multiple_of(leaf_, inner)) continue;
+      block_ = values_.simplified(ceil_div(block_, inner) * inner);
+      blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, block_)));
+      return;
+    }
+  }
+
+  // Whether vectors of what is packed run along k.
+  bool packs_along_k(const Factor& factor) const {
+    if (!factor.digits) return factor.k_contiguous && !factor.axis_contiguous;
+    return factor.digits->runs_along_k(factor.axis_contiguous, factor.k_contiguous);
+  }
+
+  // Whether the factors change sides: lanes run along the axes of the right one. But rather scatter
+  // the result than transpose a factor that is much larger.
   bool swaps() const {
+    const bool wanted = stores_along_left();
+    auto elements = [&](const LoopAxis& axis) { return fusion::estimated_elements({axis.extent}); };
+    auto transposed = [&](const Factor& right) {
+      const bool transposes = right.digits && packs_along_k(right);
+      return transposes ? fusion::estimated_elements({right.extent}) * elements(k_axis_) : 0;
+    };
+    constexpr double kScattered = 4;
+    const double kept = transposed(wanted ? left_ : right_);
+    const double other =
+        transposed(wanted ? right_ : left_) + kScattered * elements(m_axis_) * elements(n_axis_);
+    return other < kept ? !wanted : wanted;
+  }
+
+  // Whether the left factor's axes are the last of more results. The product itself need not be
+  // one: its transpose may be all that is stored.
+  bool stores_along_left() const {
     int votes = 0;
     for (Value v : nest_.stores) votes += last_is_left(member(v).tuple);
     return votes > 0;
@@ -200,6 +243,9 @@ class ContractionLowering {
     };
     factor.axis_contiguous = !factor.axes.empty() && contiguous(factor.axes.back());
     factor.k_contiguous = !contraction_.k.empty() && contiguous(contraction_.k.back());
+    factor.digits = DigitPacking::make(values_, graph_, context_.plan, dtype_,
+                                       {factor.value, factor.tuple, factor.axes, contraction_.k},
+                                       extents_, axes_, lanes_of(context_.target, dtype_));
   }
 
   void allocate() {
@@ -221,7 +267,9 @@ class ContractionLowering {
         break;
     }
     if (!tiling_.left_direct) {
-      packed_left_ = values_.local(dtype_, packed_steps_ * tiling_.block_tiles * left_.width);
+      const int64_t size = left_.in_rows ? row_pitch_ * tiling_.block_rows()
+                                         : packed_steps_ * tiling_.block_tiles * left_.width;
+      packed_left_ = values_.local(dtype_, size);
     }
   }
 
@@ -236,7 +284,13 @@ class ContractionLowering {
   void set_axes(const LoopAxis& axis, Expr index) {
     if (!axis.group_axes.empty()) expand_axis(axis, index, extents_, axes_);
   }
-  void set_batch(Expr index) { set_axes(batch_axis_, index); }
+  void set_batch(Expr index) {
+    Digits digits;
+    for (uint32_t axis : batch_axis_.group_axes)
+      digits.axes.push_back({{axis}, extents_[axis], false});
+    const std::vector<Expr> at = bind_digits(values_, digits, index);
+    for (size_t i = 0; i < at.size(); ++i) set_axes(digits.axes[i], at[i]);
+  }
 
   Tuple at_axes(const Tuple& tuple) const {
     Substitution substitution;
@@ -270,15 +324,18 @@ class ContractionLowering {
 
   // All of the right operand, a few panels and steps a task.
   void pack_shared() {
-    constexpr int64_t kSteps = 256;
+    constexpr int64_t kMostSteps = 256;
+    const int64_t inner =
+        right_.digits ? right_.digits->k().inner().constant().value_or(1) : int64_t{1};
+    const int64_t steps = inner <= kMostSteps ? kMostSteps / inner * inner : kMostSteps;
     const Expr groups = ceil_div(panels_, kPackedPanels);
-    const Expr parts = ceil_div(k_, kSteps);
-    const double elements = static_cast<double>(kSteps * kPackedPanels * tiling_.columns());
+    const Expr parts = ceil_div(k_, steps);
+    const double elements = static_cast<double>(steps * kPackedPanels * tiling_.columns());
     values_.phase(values_.simplified(batch_ * groups * parts), elements * 0.2, [&](Expr p) {
       const Expr batch = floor_div(p, groups * parts);
       const Expr first = values_.simplified(mod(floor_div(p, parts), groups) * kPackedPanels);
-      const Expr start = values_.simplified(mod(p, parts) * kSteps);
-      const Part part{Expr(), Expr(), start, values_.simplified(min(Expr(kSteps), k_ - start))};
+      const Expr start = values_.simplified(mod(p, parts) * steps);
+      const Part part{Expr(), Expr(), start, values_.simplified(min(Expr(steps), k_ - start))};
       set_batch(batch);
       pack_panels(right_, first, values_.simplified(min(Expr(kPackedPanels), panels_ - first)),
                   part, packed_right(batch, first, part));
@@ -293,6 +350,14 @@ class ContractionLowering {
   // factor's axis. Several at a time, so that what is read lies in longer runs.
   void pack_panels(const Factor& factor, Expr first, Expr count, const Part& part,
                    const Packed& to) {
+    const DigitPacking::Place place{packed(factor), to.base, first, count, part.start, part.length};
+    if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
+    if (factor.digits && packs_along_k(factor)) {
+      return factor.digits->pack_transposed(place, factor.step, factor.width, to.panel);
+    }
+    if (factor.digits) {
+      return factor.digits->pack_panels(place, factor.step, factor.width, to.panel);
+    }
     values_.loop(LoopKind::serial, ceil_div(count, kPackedPanels), [&](Expr c) {
       const Expr from = c * kPackedPanels;
       const Expr here = values_.simplified(min(Expr(kPackedPanels), count - from));
@@ -300,7 +365,7 @@ class ContractionLowering {
         pack(values_.simplified((first + from + p) * factor.step),
              values_.simplified(to.base + (from + p) * to.panel));
       };
-      if (factor.k_contiguous && !factor.axis_contiguous) {
+      if (packs_along_k(factor)) {
         values_.loop(LoopKind::serial, here, [&](Expr p) {
           panel(p, [&](Expr start, Expr base) { pack_transposed(factor, start, base, part); });
         });
@@ -440,6 +505,10 @@ class ContractionLowering {
   }
 
   ValueId left_element(const Place& place, const Part& part, Expr row, Expr step) {
+    if (left_.in_rows) {
+      const Expr at = (place.tile * tiling_.rows + row) * row_pitch_ + step;
+      return builder_.load(packed_left_, values_.simplified(at));
+    }
     if (!tiling_.left_direct) {
       const Expr at = (place.tile * packed_steps_ + step) * left_.width + row;
       return builder_.load(packed_left_, values_.simplified(at));
@@ -596,6 +665,7 @@ class ContractionLowering {
 
   void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot) {
     const Expr rows_here = values_.simplified(min(Expr(tiling_.rows), m_ - row));
+    if (result_digits_.axes.size() > 1) return store_cuts(tile, row, rows_here, column, slot);
     values_.loop(LoopKind::serial, rows_here, [&](Expr i) {
       values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
         values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
@@ -607,16 +677,39 @@ class ContractionLowering {
     });
   }
 
+  // Vectors of the result that are cut where its last digit starts anew.
+  void store_cuts(BufferId tile, Expr row, Expr rows, Expr column, Expr slot) {
+    values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
+      const Expr in_row = j * tiling_.vector;
+      const Cut cut =
+          cut_lanes(values_, result_digits_, values_.simplified(column + in_row), tiling_.vector);
+      values_.loop(LoopKind::serial, rows, [&](Expr i) {
+        const Expr at = values_.simplified(slot + i * tiling_.columns() + in_row);
+        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
+          each_piece(values_, cut, lane, [&](const std::vector<Expr>& digits) {
+            set_axes(m_axis_, values_.simplified(row + i));
+            for (size_t d = 0; d < digits.size(); ++d) set_axes(result_digits_.axes[d], digits[d]);
+            store_at_axes(builder_.load(tile, at + lane));
+          });
+        });
+      });
+    });
+  }
+
   void store_results(Expr row, Expr column, const std::function<ValueId()>& product) {
     values_.when_less(column, n_, [&] {
       set_axes(m_axis_, values_.simplified(row));
       set_axes(n_axis_, values_.simplified(column));
-      values_.define(contraction_.reduce, at_axes(member(contraction_.reduce).tuple), product());
-      for (Value v : nest_.stores) {
-        const Tuple tuple = at_axes(member(v).tuple);
-        values_.store(v, tuple, values_.at(v, tuple));
-      }
+      store_at_axes(product());
     });
+  }
+
+  void store_at_axes(ValueId product) {
+    values_.define(contraction_.reduce, at_axes(member(contraction_.reduce).tuple), product);
+    for (Value v : nest_.stores) {
+      const Tuple tuple = at_axes(member(v).tuple);
+      values_.store(v, tuple, values_.at(v, tuple));
+    }
   }
 
   const NestContext& context_;
@@ -631,6 +724,8 @@ class ContractionLowering {
   LoopAxis batch_axis_, m_axis_, n_axis_, k_axis_;
   Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_;
   int64_t packed_steps_ = 0;  // room for the steps of a part
+  int64_t row_pitch_ = 0;     // the same, of a row that is packed as it lies
+  Digits result_digits_;
   Factor left_, right_;
   Tiling tiling_{};
   bool in_parts_ = false, loops_epilogue_ = false;

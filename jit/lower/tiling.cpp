@@ -189,9 +189,13 @@ class BlockSearch {
 
 }  // namespace
 
+int64_t lanes_of(const Target& target, DType dtype) {
+  return std::max<int64_t>(1, target.vector_bytes / static_cast<int64_t>(dtype_size(dtype)));
+}
+
 Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shape) {
   const auto size = static_cast<int64_t>(dtype_size(dtype));
-  const int64_t lanes = std::max<int64_t>(1, target.vector_bytes / size);
+  const int64_t lanes = lanes_of(target, dtype);
   ProductShape product = shape;
   for (double* extent : {&product.batch, &product.m, &product.n, &product.k, &product.leaf}) {
     *extent = std::max(*extent, 1.0);

@@ -38,6 +38,9 @@ struct Tiling {
   int64_t block_rows() const { return rows * block_tiles; }
 };
 
+// Lanes of one hardware vector.
+int64_t lanes_of(const Target& target, DType dtype);
+
 Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shape);
 
 }  // namespace plait::lower

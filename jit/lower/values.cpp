@@ -99,6 +99,18 @@ void Values::when_less(Expr e, Expr limit, const std::function<void()>& body) {
   guarded_scope(condition, {{e, limit}}, body);
 }
 
+void Values::branch_in_range(const std::vector<std::pair<Expr, Expr>>& indices,
+                             const std::function<void()>& inside,
+                             const std::function<void()>& outside) {
+  std::optional<Emitted> all;
+  for (const auto& [e, extent] : indices) {
+    if (const auto condition = condition_in_range(e, extent)) all = both(all, *condition);
+  }
+  if (!all) return inside();
+  guarded_scope(all->id, indices, inside);
+  if (outside) when(builder_.unary(Op::bit_not, all->id), outside);
+}
+
 void Values::set_computed_here(const std::vector<fusion::Member>& members) {
   computed_here_.clear();
   for (const fusion::Member& member : members) computed_here_.insert(member.value);

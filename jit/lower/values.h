@@ -38,6 +38,10 @@ class Values {
   void when(ValueId condition, const std::function<void()>& body);
   // `body` where e < limit; without a branch where that is certain or impossible.
   void when_less(Expr e, Expr limit, const std::function<void()>& body);
+  // `inside` where every index lies in [0, its extent), `outside` (if given) elsewhere; no branch
+  // where that is certain.
+  void branch_in_range(const std::vector<std::pair<Expr, Expr>>& indices,
+                       const std::function<void()>& inside, const std::function<void()>& outside);
 
   // Values that this nest computes although they are, or will be, in memory.
   void set_computed_here(const std::vector<fusion::Member>& members);

@@ -248,20 +248,35 @@ Value Simplifier::inverse_scatter(const std::vector<Value>& operands, const Attr
   const Shape from = type_of(operands[1]).shape;
   const auto op = static_cast<ReduceOp>(a.function);
 
-  Shape shape = type.shape;
+  // The windows come before the last axis, along which the sums of neighbours are computed
+  // together.
+  const size_t rank = type.shape.size();
+  const size_t before = rank == 0 ? 0 : rank - 1;
+  Shape shape(type.shape.begin(), type.shape.begin() + static_cast<std::ptrdiff_t>(before));
   std::vector<int64_t> window_axes;
   for (Expr extent : inverse.windows) {
     window_axes.push_back(static_cast<int64_t>(shape.size()));
     shape.push_back(extent);
   }
+  if (rank > 0) shape.push_back(type.shape.back());
+  Substitution places;
+  if (rank > 0) {
+    places.emplace(static_cast<uint32_t>(before),
+                   Expr::variable(static_cast<uint32_t>(shape.size() - 1)));
+  }
+  for (size_t j = 0; j < inverse.windows.size(); ++j) {
+    places.emplace(static_cast<uint32_t>(rank + j),
+                   Expr::variable(static_cast<uint32_t>(window_axes[j])));
+  }
   // A guard is one more axis, of extent 1, whose index is in range when the guard is 0.
   Shape guarded = from;
   std::vector<int64_t> source_axes;
   for (size_t i = 0; i < from.size(); ++i) source_axes.push_back(static_cast<int64_t>(i));
-  std::vector<Expr> map = inverse.index;
+  std::vector<Expr> map;
+  for (Expr e : inverse.index) map.push_back(substitute(e, places));
   for (Expr guard : inverse.guards) {
     guarded.push_back(1);
-    map.push_back(guard);
+    map.push_back(substitute(guard, places));
   }
   const auto pulled = [&](Value source, Scalar fill) {
     return reindex({broadcast(source, guarded, source_axes)}, shape, map, fill);

@@ -188,7 +188,7 @@ void GraphMaker::step() {
     case 20:
       return chance(50) ? scan(x) : random_bits();
     case 21:
-      return chance(30) ? sort(x) : window_sum(x);
+      return chance(30) ? sort(x) : chance(50) ? window_sum(x) : convolution();
     case 22:
     case 23:
       return contraction(x);
@@ -526,6 +526,77 @@ void GraphMaker::window_sum(Value x) {
         meta::binary(graph, BinaryOp::mul, windows, meta::broadcast(graph, weights, shape, {rank}));
   }
   keep(tamed(meta::reduce(graph, chance(70) ? ReduceOp::sum : ReduceOp::max, windows, {rank})));
+}
+
+// With channels, sometimes in groups, over one axis or two; channels before or after the positions.
+void GraphMaker::convolution() {
+  const DType dtype = random_dtype();
+  if (dtype == DType::boolean) return;
+  const bool grouped = chance(25), channels_last = chance(30);
+  const auto number = [&](uint64_t most) { return static_cast<int64_t>(1 + below(most)); };
+  const int64_t channels = number(4), outputs = number(20), groups = grouped ? 2 : 1;
+  struct Axis {
+    int64_t size, kernel, stride, dilation, padding;
+  };
+  std::vector<Axis> axes;
+  Shape image, positions, taps;
+  for (uint64_t i = 1 + below(2); i > 0; --i) {
+    Axis axis{number(20), number(3), number(3), number(2), static_cast<int64_t>(below(3))};
+    const int64_t reach = axis.dilation * (axis.kernel - 1) + 1;
+    axis.size = std::max(axis.size, reach);
+    image.push_back(axis.size);
+    positions.push_back((axis.size + 2 * axis.padding - reach) / axis.stride + 1);
+    taps.push_back(axis.kernel);
+    axes.push_back(axis);
+  }
+  // x: batch, group, channels and positions; what it is read as: batch, group, outputs, positions,
+  // channels, taps.
+  const Expr batch = chance(30) ? random_extent() : Expr(number(3));
+  Shape of = {batch, Expr(groups)};
+  if (!channels_last) of.push_back(channels);
+  of.insert(of.end(), image.begin(), image.end());
+  if (channels_last) of.push_back(channels);
+  Shape whole = {batch, Expr(groups), Expr(outputs)};
+  whole.insert(whole.end(), positions.begin(), positions.end());
+  whole.push_back(channels);
+  whole.insert(whole.end(), taps.begin(), taps.end());
+  Shape weight_shape = {Expr(groups), Expr(outputs), Expr(channels)};
+  weight_shape.insert(weight_shape.end(), taps.begin(), taps.end());
+  if (!fits(of) || count(whole) > 30 * most_elements_) return;
+
+  const auto first_tap = static_cast<uint32_t>(4 + axes.size());
+  const Expr channel = Expr::variable(first_tap - 1);
+  std::vector<Expr> map = {Expr::variable(0), Expr::variable(1)};
+  if (!channels_last) map.push_back(channel);
+  std::vector<int64_t> weight_axes = {1, 2, first_tap - 1}, reduced = {first_tap - 1};
+  for (uint32_t i = 0; i < axes.size(); ++i) {
+    map.push_back(axes[i].stride * Expr::variable(3 + i) +
+                  axes[i].dilation * Expr::variable(first_tap + i) - axes[i].padding);
+    weight_axes.push_back(first_tap + i);
+    reduced.push_back(first_tap + i);
+  }
+  if (channels_last) map.push_back(channel);
+  const DType wide = compute_type(dtype);
+  const Value x = meta::cast(graph, like({dtype, of}), wide);
+  const Value weights = meta::cast(graph, like({dtype, weight_shape}), wide);
+  // Without the axis of the outputs, which only the weights know.
+  Shape seen = whole;
+  seen.erase(seen.begin() + 2);
+  std::vector<Expr> seen_map;
+  for (Expr e : map) {
+    Substitution shifted;
+    for (uint32_t k = 3; k < whole.size(); ++k) shifted.emplace(k, Expr::variable(k - 1));
+    seen_map.push_back(substitute(e, shifted));
+  }
+  const Value windows = meta::reindex(graph, x, seen, seen_map, Scalar(wide, 0.0));
+  std::vector<int64_t> seen_axes;
+  for (int64_t k = 0; k < static_cast<int64_t>(whole.size()); ++k) {
+    if (k != 2) seen_axes.push_back(k);
+  }
+  const Value product =
+      meta::binary(graph, BinaryOp::mul, meta::broadcast(graph, windows, whole, seen_axes),
+                   meta::broadcast(graph, weights, whole, weight_axes));
+  keep(tamed(meta::cast(graph, meta::reduce(graph, ReduceOp::sum, product, reduced), dtype)));
 }
 
 void GraphMaker::add_gradients() {

@@ -72,6 +72,7 @@ class GraphMaker {
   void random_bits();
   void contraction(Value x);
   void window_sum(Value x);
+  void convolution();
   void add_gradients();
 
   MakerOptions options_;

@@ -259,3 +259,40 @@ TEST_CASE("inverse maps with symbolic sizes") {
   REQUIRE(pad);
   CHECK(pad->index[0] == axis(0) - n);
 }
+
+namespace {
+
+// Products of x and a weight over windows of one axis, channels first.
+Function convolution(int64_t outputs, int64_t positions, int64_t stride, int64_t padding) {
+  return [=](Graph& g, const std::vector<Value>& x) {
+    const Shape& of = g.type(x[0]).shape;
+    const Shape space = {of[0], outputs, positions, of[1], 3};
+    Array taps = Array::empty(DType::f64, {outputs, *of[1].constant(), 3});
+    for (int64_t i = 0; i < taps.count(); ++i) taps.data<double>()[i] = 0.25 * (i % 7) - 0.5;
+    const Value weight =
+        meta::constant(g, taps.type(), {taps.data<std::byte>(), static_cast<size_t>(taps.bytes())});
+    const Value windows = meta::reindex(g, x[0], {of[0], positions, of[1], 3},
+                                        {axis(0), axis(2), stride * axis(1) + axis(3) - padding},
+                                        Scalar(DType::f64, 0));
+    const Value product =
+        meta::binary(g, BinaryOp::mul, meta::broadcast(g, windows, space, {0, 2, 3, 4}),
+                     meta::broadcast(g, weight, space, {1, 3, 4}));
+    return meta::reduce(g, ReduceOp::sum, product, {3, 4});
+  };
+}
+
+}  // namespace
+
+TEST_CASE("the gradient of a convolution by its input is one sum of products") {
+  for (const int64_t padding : {0, 1, 2}) {
+    const Graph g = backward(convolution(4, 7 + 2 * padding - 2, 1, padding), {2, 3, 7});
+    CHECK(count(g, MetaOp::reduce) == 1);
+    CHECK(count(g, MetaOp::scatter) == 0);
+  }
+  // At stride 2 every second position has other taps: an axis of their own.
+  const Graph strided = backward(convolution(4, 4, 2, 1), {2, 3, 8});
+  CHECK(count(strided, MetaOp::reduce) == 1);
+  // An odd size does not divide in two, and zeros would be most of the products.
+  const Graph odd = backward(convolution(4, 4, 2, 1), {2, 3, 7});
+  CHECK(count(odd, MetaOp::reduce) == 2);
+}

@@ -185,6 +185,17 @@ TEST_CASE("a sum of one element is 0 and that element") {
         "  output \"y\" %1\n");
 }
 
+TEST_CASE("a sum over single elements keeps its product") {
+  CHECK(simplified("%0 = input \"x\" : f32[2, 3, 1]\n%1 = input \"y\" : f32[2, 3, 1]\n"
+                   "%2 = binary mul %0 %1 : f32[2, 3, 1]\n"
+                   "%3 = reduce sum [1, 2] %2 : f32[2]\noutput \"z\" %3\n") ==
+        "  %0 = input \"x\" : f32[2, 3, 1]\n  %1 = input \"y\" : f32[2, 3, 1]\n"
+        "  %2 = reindex [i0, i1, 0] fill 0 %0 : f32[2, 3]\n"
+        "  %3 = reindex [i0, i1, 0] fill 0 %1 : f32[2, 3]\n"
+        "  %4 = binary mul %2 %3 : f32[2, 3]\n"
+        "  %5 = reduce sum [1] %4 : f32[2]\n  output \"z\" %5\n");
+}
+
 TEST_CASE("scans and sorts with nothing to do") {
   CHECK(simplified("%x = input \"x\" : f32[3, 1]\n%y = scan max 1 %x : f32[3, 1]\n"
                    "%s = sort 1 %x : i64[3, 1]\noutput \"y\" %y\noutput \"s\" %s\n") ==

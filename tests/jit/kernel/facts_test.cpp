@@ -55,6 +55,25 @@ TEST_CASE("padding guards") {
   CHECK(facts.proves_in_range(source, n));
 }
 
+TEST_CASE("windows of an image, cut at the end of its rows") {
+  Facts facts;
+  // image, row, column of four, channel, taps down and across, lane
+  const int64_t extents[] = {8, 28, 7, 128, 3, 3, 16};
+  for (uint32_t i = 0; i < 7; ++i) facts.add_variable(i, extents[i]);
+  const Expr row = var(1) + var(4) - 1, column = 4 * var(2) + var(6) + var(5) - 29;
+  const Expr address = 100352 * var(0) + 784 * var(3) + 28 * row + column;
+  const Facts::Mark mark = facts.mark();
+  for (const Expr index : {row, column, 4 * var(2) + var(6) - 28}) {
+    facts.add_nonnegative(index);
+    facts.add_less(index, 28);
+  }
+  CHECK(facts.proves_in_range(address, 802816));
+  CHECK_FALSE(facts.proves_in_range(address - 1, 802816));
+  CHECK_FALSE(facts.proves_in_range(address, 802800));
+  facts.release(mark);
+  CHECK_FALSE(facts.proves_in_range(address, 802816));
+}
+
 TEST_CASE("whole blocks of a floor division") {
   Facts facts;
   const Expr n = size("n"), b = size("b");

@@ -9,6 +9,7 @@
 #include "jit/lower/lower.h"
 #include "jit/lower/tiling.h"
 #include "ops/functions.h"
+#include "tests/jit/lower/targets.h"
 #include "tests/support/launch.h"
 #include "tests/support/programs.h"
 
@@ -20,13 +21,6 @@ enum class Layout { plain, left_transposed, right_transposed };
 struct Product {
   int64_t batch, m, n, k;
   Layout layout;
-};
-
-const Target kTargets[] = {
-    {"avx512", 64, 32, 48 << 10, 2 << 20, 32 << 20},
-    {"avx2", 32, 16, 32 << 10, 512 << 10, 8 << 20},
-    {"neon", 16, 32, 64 << 10, 1 << 20, 4 << 20},
-    {"tiny caches", 16, 16, 1 << 10, 4 << 10, 64 << 10},
 };
 
 // One chain of fused multiply-adds per leaf, leaves added in order.

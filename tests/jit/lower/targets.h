@@ -1,0 +1,15 @@
+// Machines with other vectors, registers and caches than this one.
+#pragma once
+
+#include "core/target.h"
+
+namespace plait {
+
+const Target kTargets[] = {
+    {"avx512", 64, 32, 48 << 10, 2 << 20, 32 << 20},
+    {"avx2", 32, 16, 32 << 10, 512 << 10, 8 << 20},
+    {"neon", 16, 32, 64 << 10, 1 << 20, 4 << 20},
+    {"tiny caches", 16, 16, 1 << 10, 4 << 10, 64 << 10},
+};
+
+}  // namespace plait
