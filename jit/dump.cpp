@@ -1,7 +1,6 @@
 #include "jit/dump.h"
 
 #include <fstream>
-#include <map>
 
 #include "core/error.h"
 #include "core/graph/text.h"
@@ -37,22 +36,12 @@ void Dump::graph(const std::string& pass, const Graph& graph) {
 void Dump::program(const Program::Impl& program) {
   write(fmt::format("{:02}_fusion.txt", passes_++), to_text(program.graph(), program.plan()));
   write(fmt::format("{:02}_launches.txt", passes_++), program.debug_string());
-  // Code is made once for all launches of a kernel.
-  struct Texts {
-    std::string kernel_ir, llvm, assembly;
-  };
-  std::map<size_t, Texts> known;
   for (size_t i = 0; i < program.kernels().size(); ++i) {
     const KernelInfo& info = *program.kernels()[i];
-    const auto [texts, is_new] = known.try_emplace(program.launches().launches[i].kernel);
-    if (is_new) {
-      texts->second = {info.print(Stage::kernel_ir), info.print(Stage::llvm),
-                       info.print(Stage::assembly)};
-    }
     const std::string base = fmt::format("kernels/{:03}_{}", i, info.name());
-    write(base + ".kernel", texts->second.kernel_ir);
-    write(base + ".ll", texts->second.llvm);
-    write(base + ".s", texts->second.assembly);
+    write(base + ".kernel", info.print(Stage::kernel_ir));
+    write(base + ".ll", info.print(Stage::llvm));
+    write(base + ".s", info.print(Stage::assembly));
   }
 }
 

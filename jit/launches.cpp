@@ -13,6 +13,7 @@
 #include "core/interrupt.h"
 #include "core/log.h"
 #include "passes/fusion/extract.h"
+#include "passes/fusion/roles.h"
 
 namespace plait {
 namespace {
@@ -29,6 +30,17 @@ std::string shape_text(const Type& type) {
     text += (i == 0 ? "_" : "x") + to_string(type.shape[i]);
   }
   return text;
+}
+
+// Less work than dispatching a launch.
+bool is_small(const fusion::Group& group) {
+  constexpr double kMostResults = 256;
+  double results = 0;
+  for (const fusion::Nest& nest : group.nests) {
+    if (nest.kind != fusion::NestKind::loops) return false;
+    results += fusion::estimated_elements(nest.extents) * static_cast<double>(nest.members.size());
+  }
+  return results <= kMostResults;
 }
 
 // Named by the largest thing the group stores.
@@ -148,11 +160,13 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
   Lowering lowering(target);
   std::unordered_map<Value, size_t> written_by;       // launch that stores a value
   std::unordered_map<size_t, size_t> last_of_kernel;  // the latest launch of a kernel
+  bool last_is_small = false;                         // all of the latest launch
   for (const fusion::Group& group : plan.groups) {
     check_interrupt();
     Lowering::Kernel lowered = lowering.lower(graph, plan, group);
     const size_t kernel = lowered.number;
-    Segment segment{static_cast<size_t>(&group - plan.groups.data()),
+    Segment segment{kernel,
+                    static_cast<size_t>(&group - plan.groups.data()),
                     std::move(lowered.buffers),
                     std::move(lowered.sizes),
                     std::move(lowered.axis_owners),
@@ -160,7 +174,8 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
                     {}};
     name_segment(graph, group, segment);
 
-    // It may run with an earlier launch of its kernel if all it reads is complete before that.
+    // It may run with an earlier launch of its kernel if all it reads is complete before that. What
+    // is small, or stands after what is, does not pay for a launch of its own.
     size_t ready = 0;
     std::vector<Value> stores;
     for (size_t i = 0; i < segment.buffers.size(); ++i) {
@@ -173,16 +188,20 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
         ready = std::max(ready, written_by.at(v) + 1);
       }
     }
+    const bool small = is_small(group);
     const auto last = last_of_kernel.find(kernel);
     size_t launch = list.launches.size();
     if (last != last_of_kernel.end() && last->second >= ready) {
       launch = last->second;
-      list.launches[launch].segments.push_back(std::move(segment));
+    } else if (ready < launch && (small || last_is_small)) {
+      --launch;
     } else {
-      list.launches.push_back({kernel, {}});
-      list.launches.back().segments.push_back(std::move(segment));
-      last_of_kernel[kernel] = launch;
+      list.launches.emplace_back();
+      last_is_small = true;
     }
+    if (launch + 1 == list.launches.size()) last_is_small = last_is_small && small;
+    list.launches[launch].segments.push_back(std::move(segment));
+    last_of_kernel[kernel] = launch;
     for (Value v : stores) written_by[v] = launch;
   }
   list.kernels = lowering.take_kernels();

@@ -11,9 +11,10 @@
 
 namespace plait {
 
-// One run of a kernel over its own buffers; the segments of a launch run side by side.
+// One run of a kernel over its own buffers.
 struct Segment {
-  size_t group;  // of the fusion plan
+  size_t kernel;  // of the list
+  size_t group;   // of the fusion plan
   std::vector<lower::Binding> buffers;
   std::vector<Expr> sizes;
   std::vector<Value> axis_owners;
@@ -21,8 +22,8 @@ struct Segment {
   std::vector<std::string> scopes;  // of what it stores
 };
 
+// Segments that run side by side, phase by phase: of one kernel, and small ones of any.
 struct Launch {
-  size_t kernel;
   std::vector<Segment> segments;
 };
 

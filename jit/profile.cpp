@@ -20,9 +20,9 @@ double product(const std::vector<Expr>& extents, const SymbolValues& symbols) {
 
 LaunchTime Program::Impl::cost_of(size_t index) const {
   const Launch& launch = list_.launches[index];
-  const kernel::Kernel& kernel = list_.kernels[launch.kernel];
   LaunchTime result{launch.segments.front().name, launch.segments.size(), 0, 0, 0, 0};
   for (const Segment& segment : launch.segments) {
+    const kernel::Kernel& kernel = list_.kernels[segment.kernel];
     for (const fusion::Nest& nest : plan_.groups[segment.group].nests) {
       if (!nest.contraction) continue;
       result.flops += 2 * product(nest.extents, bound_->symbols) *

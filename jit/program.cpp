@@ -1,5 +1,7 @@
 #include "jit/program.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "jit/program_impl.h"
 
@@ -39,14 +41,21 @@ size_t Program::launches() const { return impl_->launches().launches.size(); }
 size_t Program::peak_bytes() const { return impl_->peak_bytes(); }
 std::string Program::debug_string() const { return impl_->debug_string(); }
 
+void KernelEntry::add(const Segment& segment, size_t launch) {
+  for (const std::string& scope : segment.scopes) {
+    if (std::ranges::find(scopes_, scope) == scopes_.end()) scopes_.push_back(scope);
+  }
+  launches_.insert(launch);
+}
+
 std::string KernelEntry::print(Stage stage) const {
   switch (stage) {
     case Stage::kernel_ir:
-      return to_text(kernel);
+      return to_text(kernel_);
     case Stage::llvm:
-      return compiled->source("llvm");
+      return compiled_->source("llvm");
     case Stage::assembly:
-      return compiled->source("asm");
+      return compiled_->source("asm");
   }
   PLAIT_UNREACHABLE("stage {}", static_cast<int>(stage));
 }

@@ -14,18 +14,20 @@ namespace plait {
 // The stages of one kernel that can be read.
 enum class Stage : uint8_t { kernel_ir, llvm, assembly };
 
+// One kernel of a program: equal work of several values is one kernel, run once for each.
 class KernelInfo {
  public:
   virtual ~KernelInfo() = default;
-  virtual const std::string& name() const = 0;  // content and scope
-  virtual std::vector<std::string> scopes() const = 0;
+  virtual const std::string& name() const = 0;                 // scope and content of its first run
+  virtual const std::vector<std::string>& scopes() const = 0;  // of all it computes
+  virtual size_t launches() const = 0;                         // of the program that run it
   virtual std::string print(Stage stage) const = 0;
 };
 
 // One launch of a program, timed. Two FLOPs for each product that a contraction adds (other
 // arithmetic is not counted); the bytes of each buffer it reads and of each it writes.
 struct LaunchTime {
-  std::string name;  // of the kernel as in kernels(), by its first segment
+  std::string name;  // scope and content of its first segment
   size_t segments;   // groups that run side by side in this launch
   double median;     // seconds
   double best;
@@ -49,7 +51,7 @@ class Program {
 
   std::vector<std::string> input_names() const;
   std::vector<std::string> output_names() const;
-  // One a launch, in order; equal kernels of different launches are listed each time.
+  // Each once, by the first launch that runs it.
   const std::vector<std::shared_ptr<KernelInfo>>& kernels() const;
   size_t launches() const;
   // Bytes of intermediates, workspaces and fresh slot values that a run of these sizes holds.

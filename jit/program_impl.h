@@ -13,15 +13,25 @@
 
 namespace plait {
 
-struct KernelEntry : KernelInfo {
-  const std::string& name() const override { return display_name; }
-  std::vector<std::string> scopes() const override { return segment_scopes; }
+class KernelEntry : public KernelInfo {
+ public:
+  KernelEntry(std::string name, kernel::Kernel kernel, std::shared_ptr<CompiledKernel> compiled)
+      : name_(std::move(name)), kernel_(std::move(kernel)), compiled_(std::move(compiled)) {}
+
+  const std::string& name() const override { return name_; }
+  const std::vector<std::string>& scopes() const override { return scopes_; }
+  size_t launches() const override { return launches_.size(); }
   std::string print(Stage stage) const override;
 
-  std::string display_name;
-  std::vector<std::string> segment_scopes;
-  kernel::Kernel kernel;
-  std::shared_ptr<CompiledKernel> compiled;
+  void add(const Segment& segment, size_t launch);
+  const CompiledKernel& compiled() const { return *compiled_; }
+
+ private:
+  std::string name_;
+  std::vector<std::string> scopes_;
+  std::set<size_t> launches_;
+  kernel::Kernel kernel_;
+  std::shared_ptr<CompiledKernel> compiled_;
 };
 
 class Program::Impl {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <unordered_map>
 
 #include "core/error.h"
 #include "core/interrupt.h"
@@ -44,15 +45,18 @@ Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan
       compiled_(std::move(compiled)),
       storage_(std::move(storage)),
       threads_(options.threads) {
-  for (const Launch& launch : list_.launches) {
-    auto entry = std::make_shared<KernelEntry>();
-    entry->display_name = launch.segments.front().name;
+  std::unordered_map<size_t, std::shared_ptr<KernelEntry>> entries;  // by kernel
+  for (size_t i = 0; i < list_.launches.size(); ++i) {
+    const Launch& launch = list_.launches[i];
     for (const Segment& segment : launch.segments) {
-      for (const std::string& scope : segment.scopes) entry->segment_scopes.push_back(scope);
+      std::shared_ptr<KernelEntry>& entry = entries[segment.kernel];
+      if (!entry) {
+        entry = std::make_shared<KernelEntry>(segment.name, list_.kernels[segment.kernel],
+                                              compiled_[segment.kernel]);
+        infos_.push_back(entry);
+      }
+      entry->add(segment, i);
     }
-    entry->kernel = list_.kernels[launch.kernel];
-    entry->compiled = compiled_[launch.kernel];
-    infos_.push_back(std::move(entry));
     pointers_.emplace_back();
     for (const Segment& segment : launch.segments) {
       pointers_.back().emplace_back(segment.buffers.size());
@@ -130,11 +134,11 @@ void Program::Impl::bind_sizes(SymbolValues symbols) {
   bound.symbols = std::move(symbols);
   std::vector<std::vector<SymbolValues>> arguments;  // launch, segment: the kernel's symbols
   for (const Launch& launch : list_.launches) {
-    const kernel::Kernel& kernel = list_.kernels[launch.kernel];
     arguments.emplace_back();
     bound.sizes.emplace_back();
     bound.iterations.emplace_back();
     for (const Segment& segment : launch.segments) {
+      const kernel::Kernel& kernel = list_.kernels[segment.kernel];
       SymbolValues& here = arguments.back().emplace_back();
       std::vector<int64_t> sizes;
       for (size_t i = 0; i < segment.sizes.size(); ++i) {
@@ -146,7 +150,7 @@ void Program::Impl::bind_sizes(SymbolValues symbols) {
         iterations.push_back(number(phase.extent, here));
       }
       bound.local_bytes =
-          std::max(bound.local_bytes, compiled_[launch.kernel]->local_bytes(sizes.data()));
+          std::max(bound.local_bytes, compiled_[segment.kernel]->local_bytes(sizes.data()));
       bound.sizes.back().push_back(std::move(sizes));
       bound.iterations.back().push_back(std::move(iterations));
     }
@@ -245,7 +249,10 @@ void Program::Impl::launch(size_t index, const Bound& bound,
     }
   }
   errors_.assign(launch.segments.size(), {});
-  const size_t phases = list_.kernels[launch.kernel].phases.size();
+  size_t phases = 0;
+  for (const auto& iterations : bound.iterations[index]) {
+    phases = std::max(phases, iterations.size());
+  }
   for (size_t phase = 0; phase < phases; ++phase) run_phase(index, phase, bound, workers);
   for (size_t s = 0; s < errors_.size(); ++s) {
     if (errors_[s].site >= 0) raise_bad_index(index, s);
@@ -257,26 +264,38 @@ void Program::Impl::launch(size_t index, const Bound& bound,
 void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound,
                               const Workers& workers) {
   const Launch& launch = list_.launches[index];
-  const CompiledKernel& kernel = *compiled_[launch.kernel];
-  const double cost = std::max(1.0, list_.kernels[launch.kernel].phases[phase].cost);
+  // Of one segment; none in phases that its kernel does not have.
+  auto iterations = [&](size_t s) {
+    const std::vector<int64_t>& by_phase = bound.iterations[index][s];
+    return phase < by_phase.size() ? by_phase[phase] : 0;
+  };
   int64_t total = 0;
-  for (const auto& iterations : bound.iterations[index]) total += iterations[phase];
+  double work = 0;
+  for (size_t s = 0; s < launch.segments.size(); ++s) {
+    const int64_t count = iterations(s);
+    if (count == 0) continue;
+    const kernel::Kernel& kernel = list_.kernels[launch.segments[s].kernel];
+    total += count;
+    work += static_cast<double>(count) * std::max(1.0, kernel.phases[phase].cost);
+  }
+  if (total == 0) return;
   auto run_range = [&](int64_t begin, int64_t end, int thread) {
     if (index < interruptible_) check_interrupt();
     int64_t start = 0;
     for (size_t s = 0; s < launch.segments.size(); ++s) {
-      const int64_t count = bound.iterations[index][s][phase];
+      const int64_t count = iterations(s);
       const int64_t from = std::max(begin, start), to = std::min(end, start + count);
       if (from < to) {
+        const CompiledKernel& kernel = *compiled_[launch.segments[s].kernel];
         kernel.run(phase, {pointers_[index][s].data(), bound.sizes[index][s].data(), from - start,
                            to - start, workers.scratch.of_thread(thread), &errors_[s]});
       }
       start += count;
     }
   };
-  const double work = static_cast<double>(total) * cost;
   if (work < kInline) return run_range(0, total, 0);
-  const auto grain = static_cast<int64_t>(std::max(1.0, kPiece / cost));
+  const auto grain =
+      static_cast<int64_t>(std::max(1.0, kPiece * static_cast<double>(total) / work));
   workers.pool.run(total, grain, run_range);
 }
 
@@ -284,7 +303,8 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
   const Launch& launch = list_.launches[index];
   const ErrorRecord& error = errors_[segment];
   const auto number_of_site = static_cast<size_t>(error.site);
-  const kernel::ErrorSite& site = list_.kernels[launch.kernel].sites[number_of_site];
+  const kernel::ErrorSite& site =
+      list_.kernels[launch.segments[segment].kernel].sites[number_of_site];
   const Value owner = launch.segments[segment].axis_owners[number_of_site];
   const std::span<const Origin> origins = graph_.origins(owner);
   const std::string op = origins.empty() || origins[0].scope.empty()
@@ -335,8 +355,8 @@ void Program::Impl::commit() {
 // Every value that the launch stored, against the same value computed by itself: bit by bit.
 void Program::Impl::compare_with_unfused(size_t index) const {
   const Launch& launch = list_.launches[index];
-  const kernel::Kernel& kernel = list_.kernels[launch.kernel];
   for (size_t s = 0; s < launch.segments.size(); ++s) {
+    const kernel::Kernel& kernel = list_.kernels[launch.segments[s].kernel];
     for (size_t b = 0; b < launch.segments[s].buffers.size(); ++b) {
       const Value v = launch.segments[s].buffers[b].value;
       if (v == kNoValue || kernel.buffers[b].access == kernel::Access::read) continue;
@@ -379,9 +399,9 @@ std::string Program::Impl::debug_string() const {
   std::string text;
   for (size_t i = 0; i < list_.launches.size(); ++i) {
     const Launch& launch = list_.launches[i];
-    const kernel::Kernel& kernel = list_.kernels[launch.kernel];
     for (size_t s = 0; s < launch.segments.size(); ++s) {
       const Segment& segment = launch.segments[s];
+      const kernel::Kernel& kernel = list_.kernels[segment.kernel];
       text += fmt::format("{} {} {}\n", s == 0 ? fmt::format("launch {}", i) : "   beside",
                           segment.name, kernel.name);
       for (size_t b = 0; b < segment.buffers.size(); ++b) {

@@ -86,10 +86,10 @@ class StoragePlanner {
 
   void place_launches() {
     for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
-      const kernel::Kernel& kernel = list_.kernels[list_.launches[launch].kernel];
       result_.launches.emplace_back();
       const std::vector<Segment>& segments = list_.launches[launch].segments;
       for (size_t s = 0; s < segments.size(); ++s) {
+        const kernel::Kernel& kernel = list_.kernels[segments[s].kernel];
         std::vector<Location> buffers;
         for (size_t i = 0; i < segments[s].buffers.size(); ++i) {
           const bool writes = kernel.buffers[i].access != kernel::Access::read;
@@ -126,7 +126,11 @@ class StoragePlanner {
     return {Place::arena, result_.arena.size() - 1};
   }
 
-  bool reports(const Launch& launch) const { return !list_.kernels[launch.kernel].sites.empty(); }
+  bool reports(const Launch& launch) const {
+    return std::any_of(launch.segments.begin(), launch.segments.end(), [&](const Segment& segment) {
+      return !list_.kernels[segment.kernel].sites.empty();
+    });
+  }
 
   void find_safe_launches() {
     for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
@@ -166,14 +170,14 @@ class StoragePlanner {
         if (written) writer = launch;
         if (!read) continue;
         if (!written && (!writer || *writer == launch)) return false;  // a later or parallel reader
-        if (written && !reads_before_writing(launch, *read, *written)) return false;
+        if (written && !reads_before_writing(segments[s], *read, *written)) return false;
       }
     }
     return writer && *writer >= result_.first_safe_launch;
   }
 
-  bool reads_before_writing(size_t launch, size_t read, size_t written) const {
-    const kernel::Kernel& kernel = list_.kernels[list_.launches[launch].kernel];
+  bool reads_before_writing(const Segment& segment, size_t read, size_t written) const {
+    const kernel::Kernel& kernel = list_.kernels[segment.kernel];
     size_t phases = 0;  // that touch either
     for (const kernel::Phase& phase : kernel.phases) {
       std::unordered_set<Expr> reads, writes;

@@ -14,8 +14,15 @@ class Streams {
 
   void run() {
     for (size_t i = 0; i < list_.launches.size(); ++i) {
-      Launch& launch = list_.launches[i];
-      launch.kernel = with_streams(launch.kernel, streams_of(i));
+      const bool large = bytes_moved(list_.launches[i]) > static_cast<double>(target_.l3_bytes);
+      std::map<size_t, std::vector<size_t>> streams;  // by kernel of this launch
+      for (const Segment& segment : list_.launches[i].segments) {
+        const auto [entry, is_new] = streams.try_emplace(segment.kernel);
+        if (is_new && large) entry->second = streams_of(i, segment.kernel);
+      }
+      for (Segment& segment : list_.launches[i].segments) {
+        segment.kernel = with_streams(segment.kernel, streams.at(segment.kernel));
+      }
     }
     list_.kernels = std::move(kernels_);
   }
@@ -27,29 +34,35 @@ class Streams {
     return fusion::estimated_elements(type.shape) * static_cast<double>(dtype_size(type.dtype));
   }
 
-  // The buffers of the launch's kernel that shall be streams.
-  std::vector<size_t> streams_of(size_t index) const {
-    const Launch& launch = list_.launches[index];
+  double bytes_moved(const Launch& launch) const {
     double moved = 0;
     for (const Segment& segment : launch.segments) {
       for (const lower::Binding& buffer : segment.buffers) moved += bytes_of(buffer);
     }
+    return moved;
+  }
+
+  // The buffers of a kernel of the launch that shall be streams.
+  std::vector<size_t> streams_of(size_t launch, size_t number) const {
+    const kernel::Kernel& kernel = list_.kernels[number];
     std::vector<size_t> result;
-    if (moved <= static_cast<double>(target_.l3_bytes)) return result;
-    const kernel::Kernel& kernel = list_.kernels[launch.kernel];
-    for (size_t b = 0; b < launch.segments.front().buffers.size(); ++b) {
-      if (kernel.buffers[b].access == kernel::Access::write && is_large_and_ours(index, b)) {
+    for (size_t b = 0; b < kernel.buffers.size(); ++b) {
+      if (kernel.buffers[b].access == kernel::Access::write &&
+          is_large_and_ours(launch, number, b)) {
         result.push_back(b);
       }
     }
     return result;
   }
 
-  // In every segment. The memory of slots may be the user's, at any address.
-  bool is_large_and_ours(size_t index, size_t b) const {
-    const std::vector<Segment>& segments = list_.launches[index].segments;
+  // In every segment of the kernel. The memory of slots may be the user's, at any address.
+  bool is_large_and_ours(size_t launch, size_t kernel, size_t b) const {
+    const std::vector<Segment>& segments = list_.launches[launch].segments;
     for (size_t s = 0; s < segments.size(); ++s) {
-      const Place place = storage_.launches[index][s][b].place;
+      if (segments[s].kernel != kernel) continue;
+      // Local buffers have no place.
+      if (b >= segments[s].buffers.size()) return false;
+      const Place place = storage_.launches[launch][s][b].place;
       if (place != Place::arena && place != Place::output) return false;
       if (bytes_of(segments[s].buffers[b]) <= static_cast<double>(target_.l2_bytes)) return false;
     }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
+#include <unordered_set>
 
 #include "core/graph/build.h"
 
@@ -36,18 +38,39 @@ std::optional<size_t> indexed_axis(const Graph& graph, const Node& scatter) {
   return next == rank ? found : std::nullopt;
 }
 
-bool reported_elsewhere(const Graph& graph, const Node& scatter) {
-  for (Value v = 0; v < graph.size(); ++v) {
-    const Node& node = graph.node(v);
-    if (node.op == MetaOp::reindex && node.attributes.out_of_range == OutOfRange::error &&
-        node.operands.size() == 2 && node.operands[1] == scatter.operands[2] &&
-        node.attributes.map == scatter.attributes.map &&
-        graph.type(node.operands[0]).shape == scatter.type.shape) {
-      return true;
+// The gathers that report a bad index, each by what it reads at which index from which shape.
+class Reports {
+ public:
+  explicit Reports(const Graph& graph) {
+    for (Value v = 0; v < graph.size(); ++v) {
+      const Node& node = graph.node(v);
+      if (node.op == MetaOp::reindex && node.attributes.out_of_range == OutOfRange::error &&
+          node.operands.size() == 2) {
+        by_key_.emplace(
+            key(node.operands[1], node.attributes.map, graph.type(node.operands[0]).shape));
+      }
     }
   }
-  return false;
-}
+  bool contain(const Node& scatter) const {
+    return by_key_.contains(key(scatter.operands[2], scatter.attributes.map, scatter.type.shape));
+  }
+
+ private:
+  using Key = std::tuple<Value, std::vector<Expr>, Shape>;
+  struct Hash {
+    size_t operator()(const Key& key) const {
+      size_t hash = std::get<0>(key);
+      for (Expr e : std::get<1>(key)) hash = hash * 31 + e.hash();
+      for (Expr e : std::get<2>(key)) hash = hash * 31 + e.hash();
+      return hash;
+    }
+  };
+  static Key key(Value index, const std::vector<Expr>& map, const Shape& shape) {
+    return {index, map, shape};
+  }
+
+  std::unordered_set<Key, Hash> by_key_;
+};
 
 Value mask(Graph& g, const Node& scatter, std::span<const Value> operands, size_t axis) {
   const Shape& shape = scatter.type.shape;
@@ -65,11 +88,12 @@ Value mask(Graph& g, const Node& scatter, std::span<const Value> operands, size_
 }  // namespace
 
 Graph densify_scatter(const Graph& graph) {
+  const Reports reports(graph);
   return rewrite_graph(graph, [&](Graph& g, const Node& node, std::span<const Value> operands) {
     if (node.op != MetaOp::scatter) return kNoValue;
     const std::optional<size_t> axis = indexed_axis(graph, node);
     if (!axis) return kNoValue;
-    if (node.attributes.out_of_range == OutOfRange::error && !reported_elsewhere(graph, node)) {
+    if (node.attributes.out_of_range == OutOfRange::error && !reports.contain(node)) {
       return kNoValue;
     }
     return mask(g, node, operands, *axis);

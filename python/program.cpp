@@ -263,7 +263,8 @@ void bind_programs(py::module_& module) {
   bind_options(module);
   py::class_<KernelInfo, std::shared_ptr<KernelInfo>>(module, "Kernel")
       .def_property_readonly("name", [](const KernelInfo& kernel) { return kernel.name(); })
-      .def_property_readonly("scopes", &KernelInfo::scopes)
+      .def_property_readonly("scopes", [](const KernelInfo& kernel) { return kernel.scopes(); })
+      .def_property_readonly("launches", &KernelInfo::launches)
       .def(
           "source",
           [](const KernelInfo& kernel, const std::string& stage) {

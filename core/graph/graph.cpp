@@ -41,6 +41,32 @@ const char* name_of(ReduceOp op) {
   return kNames[static_cast<size_t>(op)];
 }
 
+bool is_commutative(BinaryOp op) {
+  switch (op) {
+    case BinaryOp::add:
+    case BinaryOp::mul:
+    case BinaryOp::maximum:
+    case BinaryOp::minimum:
+    case BinaryOp::eq:
+    case BinaryOp::ne:
+    case BinaryOp::bit_and:
+    case BinaryOp::bit_or:
+    case BinaryOp::bit_xor:
+      return true;
+    case BinaryOp::sub:
+    case BinaryOp::div:
+    case BinaryOp::mod:
+    case BinaryOp::pow:
+    case BinaryOp::atan2:
+    case BinaryOp::lt:
+    case BinaryOp::le:
+    case BinaryOp::shift_left:
+    case BinaryOp::shift_right:
+      return false;
+  }
+  PLAIT_UNREACHABLE("binary {}", static_cast<int>(op));
+}
+
 std::span<const AttributeField> attribute_fields(MetaOp op) {
   using enum AttributeField;
   static const std::vector<AttributeField> kFields[] = {

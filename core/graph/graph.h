@@ -40,6 +40,7 @@ const char* name_of(MetaOp op);
 const char* name_of(UnaryOp op);
 const char* name_of(BinaryOp op);
 const char* name_of(ReduceOp op);
+bool is_commutative(BinaryOp op);  // but for the payload of NaNs
 
 // A node's one result. (Nodes with several results are not needed by any meta-op so far.)
 using Value = uint32_t;

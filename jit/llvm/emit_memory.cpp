@@ -35,6 +35,7 @@ llvm::Value* Emitter::pointer(BufferId buffer, Expr offset) {
 
 // Only the constant part may leave the buffer.
 void Emitter::prefetch(BufferId buffer, Expr offset) {
+  if (kernel_.buffers[buffer].access == kernel::Access::stream) return;
   int64_t displacement = 0;
   for (Expr term : terms_of(offset)) displacement += term.constant().value_or(0);
   llvm::Value* line =

@@ -7,6 +7,7 @@
 #include "jit/lower/axes.h"
 #include "jit/lower/digit_packing.h"
 #include "jit/lower/nests.h"
+#include "jit/lower/result_elements.h"
 #include "jit/lower/tiling.h"
 #include "passes/fusion/roles.h"
 
@@ -17,6 +18,10 @@ using fusion::Member;
 
 // Epilogues of at most this many operations are unrolled over the tile; others loop over it.
 constexpr double kUnrolledEpilogue = 6;
+
+// Steps of k that cover the fetching of a tile's results.
+constexpr double kLongPart = 64;
+constexpr int64_t kCacheLine = 64;
 
 // Panels that are packed side by side.
 constexpr int64_t kPackedPanels = 4;
@@ -131,6 +136,7 @@ class ContractionLowering {
       epilogue += fusion::operation_cost(graph_.node(member.value));
     }
     epilogue_cost_ = epilogue;
+    result_elements_ = result_elements(graph_, context_.plan, nest_);
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     block_ = values_.simplified(ceil_div(leaf_, blocks_));
     fit_block_to_digits();
@@ -162,7 +168,7 @@ class ContractionLowering {
   // Whether the factors change sides: lanes run along the axes of the right one. But rather scatter
   // the result than transpose a factor that is much larger.
   bool swaps() const {
-    const bool wanted = stores_along_left();
+    const bool wanted = results_end_left(nest_);
     auto elements = [&](const LoopAxis& axis) { return fusion::estimated_elements({axis.extent}); };
     auto transposed = [&](const Factor& right) {
       const bool transposes = right.digits && packs_along_k(right);
@@ -175,68 +181,18 @@ class ContractionLowering {
     return other < kept ? !wanted : wanted;
   }
 
-  // Whether the left factor's axes are the last of more results. The product itself need not be
-  // one: its transpose may be all that is stored.
-  bool stores_along_left() const {
-    int votes = 0;
-    for (Value v : nest_.stores) votes += last_is_left(member(v).tuple);
-    return votes > 0;
-  }
-
-  // 1, or -1 for the right one, or 0 for neither.
-  int last_is_left(const Tuple& tuple) const {
-    for (size_t i = tuple.size(); i-- > 0;) {
-      for (uint32_t axis : variables_of(tuple[i])) {
-        if (contains(contraction_.n, axis)) return -1;
-        if (contains(contraction_.m, axis)) return 1;
-      }
-    }
-    return 0;
-  }
-
   const Member& member(Value v) const {
     return *std::find_if(nest_.members.begin(), nest_.members.end(),
                          [&](const Member& candidate) { return candidate.value == v; });
   }
 
-  static bool contains(const std::vector<uint32_t>& axes, uint32_t axis) {
-    return std::find(axes.begin(), axes.end(), axis) != axes.end();
-  }
-
-  // Follows a factor through views and casts to its load.
   void examine(Factor& factor) {
-    Ranges ranges;
-    for (uint32_t axis = 0; axis < extents_.size(); ++axis) ranges.set(axis, extents_[axis]);
-    Value v = factor.value;
-    Tuple tuple = factor.tuple;
-    factor.plain = true;
-    while (!context_.plan.in_memory[v]) {
-      const Node& node = graph_.node(v);
-      const bool follows = node.op == MetaOp::broadcast || node.op == MetaOp::reindex ||
-                           node.op == MetaOp::cast || node.op == MetaOp::detach;
-      if (!follows || fusion::is_data_indexed(node)) {
-        factor.plain = false;
-        return;
-      }
-      tuple = fusion::operand_tuple(graph_, node, tuple, 0);
-      if (node.op == MetaOp::cast) factor.plain = false;
-      const Shape& shape = graph_.type(node.operands[0]).shape;
-      for (size_t k = 0; k < tuple.size(); ++k) {
-        tuple[k] = simplify(tuple[k], ranges);
-        const Interval interval = bounds(tuple[k], ranges);
-        const bool inside =
-            interval.lo && *interval.lo >= 0 && prove_less(tuple[k], shape[k], ranges) == true;
-        factor.plain = factor.plain && inside;
-      }
-      v = node.operands[0];
-    }
-    const Expr address = simplify(linear_index(graph_.type(v).shape, tuple), ranges);
-    auto contiguous = [&](uint32_t axis) {
-      const auto linear = linear_in(address, axis);
-      return linear && linear->coefficient.is_constant(1);
-    };
-    factor.axis_contiguous = !factor.axes.empty() && contiguous(factor.axes.back());
-    factor.k_contiguous = !contraction_.k.empty() && contiguous(contraction_.k.back());
+    const FactorLayout layout = layout_of(graph_, context_.plan, factor.value, factor.tuple,
+                                          extents_, factor.axes, contraction_.k);
+    factor.plain = layout.plain;
+    factor.axis_contiguous = layout.own_contiguous;
+    factor.k_contiguous = layout.k_contiguous;
+    if (!layout.is_view) return;
     factor.digits = DigitPacking::make(values_, graph_, context_.plan, dtype_,
                                        {factor.value, factor.tuple, factor.axes, contraction_.k},
                                        extents_, axes_, lanes_of(context_.target, dtype_));
@@ -463,6 +419,7 @@ class ContractionLowering {
                             values_.simplified(first_row + ip * tiling_.rows),
                             values_.simplified((first_panel + jp) * tiling_.columns()),
                             (jp * tiling_.block_tiles + ip) * (tiling_.rows * tiling_.columns())};
+          prefetch_results(place, part);
           multiply(place, part);
           finish(place, part);
         });
@@ -540,6 +497,39 @@ class ContractionLowering {
                                           builder_.index(values_.simplified(b)));
     values_.when(equal, yes);
     values_.when(builder_.unary(kernel::Op::bit_not, equal), no);
+  }
+
+  // The rows of a tile's results lie on a page each, where the hardware does not look ahead: what
+  // the end of the product touches is fetched while the product is computed.
+  void prefetch_results(const Place& place, const Part& part) {
+    if (fusion::estimated_elements({block_}) < kLongPart) return;
+    branch(
+        part.block, blocks_ - 1,
+        [&] { branch(part.leaf, leaves_ - 1, [&] { prefetch_rows(place); }, [] {}); }, [] {});
+  }
+
+  void prefetch_rows(const Place& place) {
+    values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
+      for (const ResultElement& element : result_elements_) {
+        const Type& type = graph_.type(element.value);
+        const auto size = static_cast<int64_t>(dtype_size(type.dtype));
+        auto index_at = [&](Expr column) {
+          set_axes(m_axis_, values_.simplified(place.row + i));
+          set_axes(n_axis_, values_.simplified(column));
+          return values_.simplified(linear_index(type.shape, at_axes(element.tuple)));
+        };
+        const Expr first = index_at(place.column);
+        const bool in_row = values_.simplified(index_at(place.column + 1) - first).is_constant(1);
+        const std::vector<uint32_t> variables = variables_of(first);
+        const bool by_row =
+            std::find(variables.begin(), variables.end(), i.id()) != variables.end();
+        if (!in_row || !by_row) continue;
+        const BufferId buffer = values_.buffer_of(element.value, element.written);
+        for (int64_t line = 0; line < tiling_.columns() * size; line += kCacheLine) {
+          builder_.prefetch(buffer, values_.simplified(first + line / size));
+        }
+      }
+    });
   }
 
   // The tile of registers over one part of k: a leaf's first block starts at zero, the others where
@@ -690,6 +680,7 @@ class ContractionLowering {
   Tiling tiling_{};
   bool in_parts_ = false, loops_epilogue_ = false;
   double epilogue_cost_ = 0;
+  std::vector<ResultElement> result_elements_;
   BufferId acc_ = 0, held_ = 0, tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;
 };
 

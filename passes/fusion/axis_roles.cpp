@@ -7,8 +7,13 @@
 namespace plait::fusion {
 namespace {
 
-std::vector<uint32_t> axes_in(const Member& member) {
+// Of the member's tuple, and those of one element that are not reduced.
+std::vector<uint32_t> axes_in(const Member& member, const std::vector<Expr>& extents) {
   std::set<uint32_t> axes;
+  for (uint32_t axis = 0; axis < extents.size(); ++axis) {
+    if (extents[axis].is_constant(1)) axes.insert(axis);
+  }
+  for (uint32_t axis : member.reduced) axes.erase(axis);
   for (Expr e : member.tuple) {
     for (uint32_t id : variables_of(e)) axes.insert(id);
   }
@@ -47,9 +52,9 @@ struct AxisUse {
   bool ends_contiguous = false;
 };
 
-AxisUse axis_use(const Graph& graph, const Member& member) {
+AxisUse axis_use(const Graph& graph, const Member& member, const std::vector<Expr>& extents) {
   AxisUse use;
-  use.kept = axes_in(member);
+  use.kept = axes_in(member, extents);
   const Node& node = graph.node(member.value);
   if (node.op != MetaOp::reduce) return use;
   use.reduces = true;
@@ -62,7 +67,7 @@ AxisUse axis_use(const Graph& graph, const Member& member) {
       if (!use.ends_contiguous) use.runs.emplace_back();
       use.runs.back().push_back(member.reduced[next++]);
       use.ends_contiguous = true;
-    } else if (!shape[k].is_constant(1)) {
+    } else {
       use.ends_contiguous = false;
     }
   }
@@ -96,12 +101,14 @@ bool accepts(const std::vector<AxisUse>& uses, const AxisRoles& roles, size_t ax
 }  // namespace
 
 std::optional<AxisRoles> divide_axes(const Graph& graph, const Roles& roles,
-                                     const std::vector<Member>& members, size_t axes) {
+                                     const std::vector<Member>& members,
+                                     const std::vector<Expr>& extents) {
+  const size_t axes = extents.size();
   std::unordered_map<Value, size_t> position;
   std::vector<AxisUse> uses;
   for (const Member& member : members) {
     position.emplace(member.value, uses.size());
-    uses.push_back(axis_use(graph, member));
+    uses.push_back(axis_use(graph, member, extents));
   }
   for (const Member& member : members) {
     for (Value operand : roles.real_operands[member.value]) {

@@ -16,6 +16,11 @@ constexpr size_t kMostMembers = 192;
 // Unknown axes of a value that is being placed; far above any group axis or k variable.
 constexpr uint32_t kUnknown = 1u << 20;
 
+size_t axes_of_many(const std::vector<Expr>& extents) {
+  return static_cast<size_t>(std::count_if(extents.begin(), extents.end(),
+                                           [](Expr extent) { return !extent.is_constant(1); }));
+}
+
 void append_element_demands(Expr e, std::vector<Demand>& demands) {
   replace_elements(e, [&](uint32_t tensor, std::span<const Expr> indices) {
     demands.push_back({tensor, {indices.begin(), indices.end()}});
@@ -55,8 +60,8 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
     : graph_(graph),
       roles_(roles),
       partition_(partition),
-      above_(graph.size(), false),
-      below_(graph.size(), false) {
+      above_(partition, roles.real_operands, true),
+      below_(partition, roles.real_users, false) {
   const Node& node = graph.node(anchor);
   switch (node.op) {
     case MetaOp::scatter:
@@ -75,9 +80,10 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
       kind_ = NestKind::loops;
   }
   Entry entry;
-  // Axes of one element take no part, except where they are reduced.
+  // Axes of one element take no part, except where they are reduced or part what is reduced.
   auto new_axis = [&](Expr extent, bool reduced) -> Expr {
-    if (extent.is_constant(1) && !reduced && kind_ == NestKind::loops) return 0;
+    const bool parts = !entry.reduced.empty();
+    if (extent.is_constant(1) && !reduced && !parts && kind_ == NestKind::loops) return 0;
     const auto axis = static_cast<uint32_t>(extents_.size());
     extents_.push_back(extent);
     ranges_.set(axis, extent);
@@ -90,7 +96,7 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
     for (int64_t k = 0; k < static_cast<int64_t>(shape.size()); ++k) {
       const bool reduced = std::find(axes.begin(), axes.end(), k) != axes.end();
       const Expr index = new_axis(shape[k], reduced);
-      if (!reduced) entry.tuple.push_back(index);
+      if (!reduced) entry.tuple.push_back(shape[k].is_constant(1) ? Expr() : index);
     }
   } else {
     for (Expr extent : node.type.shape) {
@@ -141,7 +147,7 @@ void Cluster::leave_to_users() {
 }
 
 bool Cluster::try_add(Value v) {
-  if (roles_.role[v] != Role::computed || partition_.home[v] >= 0) return false;
+  if (roles_.role[v] != Role::computed || partition_.home(v) >= 0) return false;
   const Node& node = graph_.node(v);
   const bool reduction = node.op == MetaOp::reduce && !roles_.contractions[v];
   const bool gather = node.op == MetaOp::reindex && is_data_indexed(node);
@@ -170,12 +176,22 @@ bool Cluster::try_add(Value v) {
 }
 
 // Adding v must not make a cycle of clusters: nothing outside may lie between it and a member.
-bool Cluster::keeps_order(Value v) const {
+bool Cluster::keeps_order(Value v) {
+  const auto inside = [&](Value value) { return contains(value); };
+  // What is far needs no walk where the answer is sure.
+  for (Value member : order_) {
+    for (Value operand : roles_.real_operands[v]) {
+      if (partition_.surely_needs(operand, member) && !contains(operand)) return false;
+    }
+    for (Value user : roles_.real_users[v]) {
+      if (partition_.surely_needs(member, user) && !contains(user)) return false;
+    }
+  }
   for (Value operand : roles_.real_operands[v]) {
-    if (!contains(operand) && below_[operand]) return false;
+    if (!contains(operand) && below_.reaches(operand, inside)) return false;
   }
   for (Value user : roles_.real_users[v]) {
-    if (!contains(user) && above_[user]) return false;
+    if (!contains(user) && above_.reaches(user, inside)) return false;
   }
   return true;
 }
@@ -378,7 +394,7 @@ bool Cluster::structure_holds(Value candidate, const Entry& entry) const {
   std::vector<Member> members;
   for (Value v : order_) members.push_back({v, entries_.at(v).tuple, entries_.at(v).reduced});
   members.push_back({candidate, entry.tuple, entry.reduced});
-  return divide_axes(graph_, roles_, members, extents_.size()).has_value();
+  return divide_axes(graph_, roles_, members, extents_).has_value();
 }
 
 // Values that read what v reads over all axes, for one pass over it.
@@ -393,7 +409,7 @@ void Cluster::add_siblings(Value v, const Entry& entry) {
       tuple.push_back(simplified(e));
       for (uint32_t id : variables_of(tuple.back())) axes.insert(id);
     }
-    if (axes.size() != extents_.size() || axes.empty()) continue;
+    if (axes.size() != axes_of_many(extents_) || axes.empty()) continue;
     shared_.emplace(demand.value, std::move(tuple));
     for (Value sibling : roles_.real_users[demand.value]) open_.push_back(sibling);
   }
@@ -403,29 +419,12 @@ void Cluster::add(Value v, Entry entry) {
   if (kind_ == NestKind::loops) add_siblings(v, entry);
   entries_.emplace(v, std::move(entry));
   order_.push_back(v);
-  mark(v, true);
-  mark(v, false);
+  above_.start_at(v);
+  below_.start_at(v);
   for (Value user : roles_.real_users[v]) open_.push_back(user);
   // The factors of a contraction are packed, not computed beside it.
   if (roles_.contractions[v]) return;
   for (Value operand : roles_.real_operands[v]) open_.push_back(operand);
-}
-
-// Marks what v needs (upwards) or what needs v, through whole clusters.
-void Cluster::mark(Value v, bool upwards) {
-  std::vector<bool>& marks = upwards ? above_ : below_;
-  const auto& edges = upwards ? roles_.real_operands : roles_.real_users;
-  std::vector<Value> open = edges[v];
-  while (!open.empty()) {
-    const Value next = open.back();
-    open.pop_back();
-    if (marks[next] || contains(next)) continue;
-    marks[next] = true;
-    open.insert(open.end(), edges[next].begin(), edges[next].end());
-    const int home = partition_.home[next];
-    if (home < 0) continue;
-    for (Value other : partition_.clusters[home]) open.push_back(other);
-  }
 }
 
 Nest Cluster::nest() const {

@@ -7,16 +7,11 @@
 
 #include "core/index/simplify.h"
 #include "passes/fusion/instance.h"
+#include "passes/fusion/partition.h"
 #include "passes/fusion/plan.h"
 #include "passes/fusion/roles.h"
 
 namespace plait::fusion {
-
-// Which cluster each value is in.
-struct Partition {
-  std::vector<int> home;  // -1: none
-  std::vector<std::vector<Value>> clusters;
-};
 
 // What `value` at `tuple` reads: computed values and sources, with the tuple at which it reads
 // them.
@@ -45,7 +40,7 @@ class Cluster {
 
   bool contains(Value v) const { return entries_.contains(v); }
   bool try_add(Value v);
-  bool keeps_order(Value v) const;
+  bool keeps_order(Value v);
   std::optional<Entry> place(Value v);
   std::optional<Tuple> demanded_by_member(Value v) const;
   bool can_compute_at(Value v, const Tuple& tuple, int budget) const;
@@ -55,7 +50,6 @@ class Cluster {
   void leave_to_users();
   void add(Value v, Entry entry);
   void add_siblings(Value v, const Entry& entry);
-  void mark(Value v, bool upwards);
   Expr simplified(Expr e) const { return simplify(e, ranges_); }
 
   const Graph& graph_;
@@ -68,7 +62,7 @@ class Cluster {
   std::vector<Value> order_;
   std::unordered_map<Value, Tuple> shared_;  // what members read over all axes, from outside
   std::vector<Value> open_;                  // neighbours to try
-  std::vector<bool> above_, below_;  // outside values that a member needs, that need a member
+  Reach above_, below_;                      // outside values that a member needs, that need one
 };
 
 }  // namespace plait::fusion

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.h"
 
@@ -26,23 +28,55 @@ class Extractor {
  private:
   bool is_leaf(Value v) const { return plan_.in_memory[v] && !members_.contains(v); }
 
-  // In topological order. A product reads its factors, even where their product is in memory for
-  // somebody else.
-  std::set<Value> needed(const Group& group) const {
-    std::set<Value> seen = members_;
+  // Operands before users, and else in the order in which the members ask for them: the numbers
+  // in the whole graph depend on what stands beside the group. A product reads its factors, even
+  // where their product is in memory for somebody else.
+  std::vector<Value> needed(const Group& group) const {
+    std::vector<Value> first(members_.begin(), members_.end());
     for (const Nest& nest : group.nests) {
-      if (nest.contraction) seen.insert({nest.contraction->left, nest.contraction->right});
+      if (!nest.contraction) continue;
+      first.insert(first.end(), {nest.contraction->left, nest.contraction->right});
     }
-    std::vector<Value> open(seen.begin(), seen.end());
+    std::vector<Value> result;
+    std::unordered_set<Value> entered, done;
+    std::vector<Value> open(first.rbegin(), first.rend());
     while (!open.empty()) {
       const Value v = open.back();
-      open.pop_back();
-      if (is_leaf(v)) continue;
-      for (Value operand : graph_.node(v).operands) {
-        if (seen.insert(operand).second) open.push_back(operand);
+      if (done.contains(v)) {
+        open.pop_back();
+        continue;
       }
+      if (!entered.insert(v).second || is_leaf(v)) {
+        open.pop_back();
+        done.insert(v);
+        result.push_back(v);
+        continue;
+      }
+      const std::vector<Value> operands = ordered_operands(v);
+      open.insert(open.end(), operands.rbegin(), operands.rend());
     }
-    return seen;
+    return result;
+  }
+
+  // The whole graph's numbers decide the order of a commutative operation's operands, too.
+  std::vector<Value> ordered_operands(Value v) const {
+    const Node& node = graph_.node(v);
+    std::vector<Value> operands = node.operands;
+    if (node.op != MetaOp::binary || !is_commutative(node.binary())) return operands;
+    const auto key = [&](Value operand) {
+      const Node& n = graph_.node(operand);
+      return is_leaf(operand) ? std::tuple(0, 0, 0, n.type.rank())
+                              : std::tuple(1, static_cast<int>(n.op),
+                                           static_cast<int>(n.attributes.function), n.type.rank());
+    };
+    if (key(operands[1]) < key(operands[0])) std::swap(operands[0], operands[1]);
+    return operands;
+  }
+
+  Value add_node(Value v, std::vector<Value> operands) {
+    const Node& node = graph_.node(v);
+    for (Value& operand : operands) operand = renamed(operand);
+    return result_.graph.add(node.op, std::move(operands), node.attributes, node.type);
   }
 
   void add(Value v) {
@@ -53,9 +87,9 @@ class Extractor {
       attributes.name = fmt::format("x{}", result_.values.size());
       added = result_.graph.add(MetaOp::input, {}, std::move(attributes), node.type);
     } else {
-      std::vector<Value> operands;
-      for (Value operand : node.operands) operands.push_back(renamed(operand));
-      added = result_.graph.add(node.op, std::move(operands), node.attributes, node.type);
+      added = add_node(v, ordered_operands(v));
+      // a + b and b + a.
+      if (added < result_.values.size()) added = add_node(v, node.operands);
     }
     PLAIT_INTERNAL_CHECK(added == result_.values.size(), "%{} was there already", v);
     names_[v] = added;
@@ -78,7 +112,9 @@ class Extractor {
       member.value = renamed(member.value);
       rename(member.tuple);
     }
+    std::ranges::sort(nest.members, {}, &Member::value);
     for (Value& v : nest.stores) v = renamed(v);
+    std::ranges::sort(nest.stores);
     if (!nest.contraction) return;
     Contraction& product = *nest.contraction;
     for (Value* v : {&product.reduce, &product.left, &product.right}) *v = renamed(*v);

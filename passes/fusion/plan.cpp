@@ -23,9 +23,7 @@ constexpr size_t kMostNests = 16;
 class Planner {
  public:
   Planner(const Graph& graph, bool fuse)
-      : graph_(graph), fuse_(fuse), roles_(analyze_roles(graph, plan_.log)) {
-    partition_.home.assign(graph.size(), -1);
-  }
+      : graph_(graph), fuse_(fuse), roles_(analyze_roles(graph, plan_.log)), partition_(roles_) {}
 
   FusionPlan run() {
     // Contractions first: what stands behind one belongs to its epilogue.
@@ -33,7 +31,7 @@ class Planner {
       if (roles_.contractions[v] && roles_.role[v] == Role::computed) make_cluster(v);
     }
     for (Value v = 0; v < graph_.size(); ++v) {
-      if (roles_.role[v] == Role::computed && partition_.home[v] < 0) make_cluster(v);
+      if (roles_.role[v] == Role::computed && partition_.home(v) < 0) make_cluster(v);
     }
     choose_stores();
     make_groups();
@@ -45,9 +43,7 @@ class Planner {
     check_interrupt();
     Cluster cluster(graph_, roles_, partition_, anchor);
     if (fuse_) cluster.grow();
-    const int home = static_cast<int>(partition_.clusters.size());
-    for (Value v : cluster.values()) partition_.home[v] = home;
-    partition_.clusters.push_back(cluster.values());
+    partition_.add_cluster(cluster.values());
     nests_.push_back(cluster.nest());
   }
 
@@ -60,7 +56,7 @@ class Planner {
       const auto v = static_cast<Value>(i);
       if (roles_.role[v] == Role::source) plan_.in_memory[v] = true;
       if (roles_.role[v] != Role::computed) continue;
-      const int home = partition_.home[v];
+      const int home = partition_.home(v);
       std::set<int>& needed = needed_in_[v];
       const bool outside =
           std::any_of(needed.begin(), needed.end(), [&](int nest) { return nest != home; });
@@ -87,7 +83,7 @@ class Planner {
         if (plan_.in_memory[member.value]) nest.stores.push_back(member.value);
       }
       if (nest.kind == NestKind::loops && !nest.members.empty()) {
-        const auto axes = divide_axes(graph_, roles_, nest.members, nest.extents.size());
+        const auto axes = divide_axes(graph_, roles_, nest.members, nest.extents);
         PLAIT_INTERNAL_CHECK(axes.has_value(), "the nest of %{} has no axis division",
                              nest.members.front().value);
         nest.inner = axes->inner;
@@ -109,8 +105,8 @@ class Planner {
       open.pop_back();
       if (roles_.role[v] == Role::source || !seen.insert(v).second) continue;
       if (plan_.in_memory[v]) {
-        if (partition_.home[v] != home) result.insert(partition_.home[v]);
-      } else if (partition_.home[v] != home) {
+        if (partition_.home(v) != home) result.insert(partition_.home(v));
+      } else if (partition_.home(v) != home) {
         for (Value operand : roles_.real_operands[v]) open.push_back(operand);
       }
     }

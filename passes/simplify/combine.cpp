@@ -106,20 +106,7 @@ Simplifier::Rule Simplifier::reduce_rule(Value x, const Attributes& a, const Typ
   for (int64_t axis : a.axes) {
     if (!shape[axis].is_constant(1)) continue;
     if (is_position(op)) return uniform(Scalar(DType::i64, 0), type.shape);
-    // An axis of one element just goes.
-    std::vector<Expr> map;
-    Shape rest;
-    for (int64_t i = 0; i < static_cast<int64_t>(shape.size()); ++i) {
-      map.push_back(i == axis ? Expr(int64_t{0})
-                              : Expr::variable(static_cast<uint32_t>(rest.size())));
-      if (i != axis) rest.push_back(shape[i]);
-    }
-    auto squeezed = [&](Value v) { return reindex({v}, rest, map, Scalar(type_of(v).dtype, 0)); };
-    // A product stays the operand of its sum, which may be a contraction.
-    const bool product = is(x, MetaOp::binary) && node(x).binary() == BinaryOp::mul;
-    const Value left = product ? squeezed(node(x).operands[0]) : squeezed(x);
-    const Value whole = product ? binary(BinaryOp::mul, left, squeezed(node(x).operands[1])) : left;
-    return reduce(op, whole, without(a.axes, axis));
+    return reduce_of_one(x, op, a.axes, axis);
   }
   if (is(x, MetaOp::reduce) && node(x).reduce() == op && is_order_free(op, type_of(x).dtype)) {
     const Value source = node(x).operands[0];
@@ -139,6 +126,36 @@ Simplifier::Rule Simplifier::reduce_rule(Value x, const Attributes& a, const Typ
   return std::nullopt;
 }
 
+// A sum of one element starts at 0 as others do, which makes -0 a 0.
+Value Simplifier::fold_of_one(ReduceOp op, Value x) {
+  const Type type = type_of(x);
+  if (op != ReduceOp::sum || !is_float(type.dtype)) return x;
+  return binary(BinaryOp::add, x, uniform(Scalar(type.dtype, 0), type.shape));
+}
+
+// A reduced axis of one element just goes. The bits are those of a symbol that is 1: what is left
+// of a sum of products is one.
+Value Simplifier::reduce_of_one(Value x, ReduceOp op, const std::vector<int64_t>& axes,
+                                int64_t axis) {
+  const Type type = type_of(x);
+  std::vector<Expr> map;
+  Shape rest;
+  for (int64_t i = 0; i < static_cast<int64_t>(type.rank()); ++i) {
+    map.push_back(i == axis ? Expr(int64_t{0})
+                            : Expr::variable(static_cast<uint32_t>(rest.size())));
+    if (i != axis) rest.push_back(type.shape[i]);
+  }
+  const auto squeezed = [&](Value v) { return reindex({v}, rest, map, Scalar(type.dtype, 0)); };
+  const bool float_sum = op == ReduceOp::sum && is_float(type.dtype);
+  if (axes.size() == 1) return fold_of_one(op, squeezed(x));
+  const Node node = this->node(x);
+  const bool product = float_sum && node.op == MetaOp::binary && node.binary() == BinaryOp::mul;
+  if (!product) return reduce(op, squeezed(x), without(axes, axis));
+  const Value left = squeezed(node.operands[0]);
+  const Value right = squeezed(node.operands[1]);
+  return reduce(op, binary(BinaryOp::mul, left, right), without(axes, axis));
+}
+
 // The extremum of copies is that of one.
 Simplifier::Rule Simplifier::reduce_of_broadcast(Value x, const Attributes& a, const Type&) {
   const Node copy = node(x);
@@ -155,8 +172,8 @@ Simplifier::Rule Simplifier::reduce_of_broadcast(Value x, const Attributes& a, c
 }
 
 Simplifier::Rule Simplifier::scan_rule(Value x, const Attributes& a, const Type& type) {
-  if (type.shape[a.axes[0]].is_constant(1)) return x;
   const auto op = static_cast<ReduceOp>(a.function);
+  if (type.shape[a.axes[0]].is_constant(1)) return fold_of_one(op, x);
   if (op == ReduceOp::sum && is_uniform(x, 0)) return x;
   if (op == ReduceOp::prod && is_uniform(x, 1)) return x;
   if (is_idempotent(op) && uniform_of(x)) return x;

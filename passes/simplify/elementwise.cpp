@@ -9,32 +9,6 @@
 namespace plait {
 namespace {
 
-bool is_commutative(BinaryOp op) {
-  switch (op) {
-    case BinaryOp::add:
-    case BinaryOp::mul:
-    case BinaryOp::maximum:
-    case BinaryOp::minimum:
-    case BinaryOp::eq:
-    case BinaryOp::ne:
-    case BinaryOp::bit_and:
-    case BinaryOp::bit_or:
-    case BinaryOp::bit_xor:
-      return true;
-    case BinaryOp::sub:
-    case BinaryOp::div:
-    case BinaryOp::mod:
-    case BinaryOp::pow:
-    case BinaryOp::atan2:
-    case BinaryOp::lt:
-    case BinaryOp::le:
-    case BinaryOp::shift_left:
-    case BinaryOp::shift_right:
-      return false;
-  }
-  PLAIT_UNREACHABLE("binary {}", static_cast<int>(op));
-}
-
 int significand_bits(DType dtype) {
   switch (dtype) {
     case DType::boolean:

@@ -1,4 +1,5 @@
 // Constant folding. Only what every backend computes to the same bits is folded.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -89,7 +90,11 @@ bool is_elementwise(MetaOp op) {
          op == MetaOp::cast;
 }
 
-std::optional<int64_t> count_of(const Shape& shape) { return element_count(shape).constant(); }
+// Nothing if an extent is a symbol, even beside a 0.
+std::optional<int64_t> count_of(const Shape& shape) {
+  const bool known = std::ranges::all_of(shape, [](Expr e) { return e.constant().has_value(); });
+  return known ? element_count(shape).constant() : std::nullopt;
+}
 
 }  // namespace
 

@@ -58,7 +58,9 @@ void drop_unread(std::vector<Value>& operands, std::vector<Expr>& map) {
   operands = std::move(kept);
 }
 
-// The map with axes of extent 1 at 0 and every entry simple.
+// The map with every entry simple. An index along an axis of one element is 0, except where it is
+// an axis of one element itself: then the operand has that axis, which decides whether a sum of
+// products is a contraction, just as if the size were a symbol.
 std::vector<Expr> canonical_map(const std::vector<Expr>& map, const Shape& over,
                                 const Shape& extents) {
   const Ranges ranges = ranges_of(over);
@@ -67,12 +69,15 @@ std::vector<Expr> canonical_map(const std::vector<Expr>& map, const Shape& over,
     if (over[i].is_constant(1)) trivial.emplace(i, int64_t{0});
   }
   std::vector<Expr> result;
-  for (Expr e : map) {
-    result.push_back(plait::simplify(trivial.empty() ? e : substitute(e, trivial), ranges));
+  for (size_t k = 0; k < map.size(); ++k) {
+    const bool named = extents[k].is_constant(1) && map[k].kind() == ExprKind::variable &&
+                       over[map[k].id()].is_constant(1);
+    result.push_back(named ? map[k] : plait::simplify(substitute(map[k], trivial), ranges));
   }
   const std::vector<bool> inside = entries_inside(result, extents, ranges);
   for (size_t k = 0; k < result.size(); ++k) {
-    if (inside[k] && extents[k].is_constant(1)) result[k] = 0;
+    const bool named = result[k].kind() == ExprKind::variable;
+    if (inside[k] && extents[k].is_constant(1) && !named) result[k] = 0;
   }
   return result;
 }
@@ -194,7 +199,9 @@ Simplifier::Rule Simplifier::reindex_of_reindex(const std::vector<Value>& operan
   const Ranges ranges = ranges_of(type.shape);
   std::vector<Expr> map;
   for (Expr e : inner.attributes.map) {
-    map.push_back(plait::simplify(substitute(e, substitution), ranges));
+    const Expr entry = substitute(e, substitution);
+    // A lone variable stays, see canonical_map.
+    map.push_back(entry.kind() == ExprKind::variable ? entry : plait::simplify(entry, ranges));
     if (size_of(map.back()) > kLargestMapEntry) return std::nullopt;
   }
   std::vector<Value> fresh = inner.operands;

@@ -48,6 +48,8 @@ class Simplifier {
                        const std::vector<bool>& inside);
 
   Rule reduce_rule(Value x, const Attributes& a, const Type& type);
+  Value fold_of_one(ReduceOp op, Value x);
+  Value reduce_of_one(Value x, ReduceOp op, const std::vector<int64_t>& axes, int64_t axis);
   Rule reduce_of_broadcast(Value x, const Attributes& a, const Type& type);
   Rule scan_rule(Value x, const Attributes& a, const Type& type);
   Rule sort_rule(Value x, const Attributes& a, const Type& type);
@@ -93,6 +95,9 @@ Expr renumber_elements(Expr e, uint32_t offset);
 // The rules that need to know a value's users: they look at the whole graph once.
 Graph join_pads(const Graph& graph);
 Graph scatter_into_sums(const Graph& graph);
+// A contraction whose transpose is a result is computed as it will lie in memory.
+Graph transpose_products(const Graph& graph);
+// A sum over windows of a sum of products is one sum of products.
 Graph join_window_sums(const Graph& graph);
 
 // A copy of the live nodes, each passed through `rewrite` (given the node's number in the old graph

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "passes/fusion/contraction.h"
 #include "passes/simplify/simplifier.h"
 
 namespace plait {
@@ -162,6 +163,65 @@ Graph scatter_into_sums(const Graph& graph) {
       }
       return g.add(node.op, std::move(operands), node.attributes, node.type);
     }();
+    return map[v];
+  });
+}
+
+namespace {
+
+// The axis of x that each axis of `reindex` runs along, if it only permutes axes.
+std::optional<std::vector<int64_t>> as_permutation(const Graph& graph, const Node& reindex) {
+  const Shape& from = graph.type(reindex.operands[0]).shape;
+  std::vector<int64_t> result(from.size(), -1);
+  if (reindex.operands.size() != 1 || reindex.type.rank() != from.size()) return std::nullopt;
+  for (size_t k = 0; k < from.size(); ++k) {
+    const Expr e = reindex.attributes.map[k];
+    if (e.kind() != ExprKind::variable || result[e.id()] >= 0) return std::nullopt;
+    if (!(reindex.type.shape[e.id()] == from[k])) return std::nullopt;
+    result[e.id()] = static_cast<int64_t>(k);
+  }
+  return result;
+}
+
+}  // namespace
+
+Graph transpose_products(const Graph& graph) {
+  const std::vector<uint32_t> uses = use_counts(graph);
+  std::vector<bool> is_root(graph.size(), false);
+  for (Value root : graph.roots()) {
+    const Node& node = graph.node(root);
+    is_root[node.op == MetaOp::assign ? node.operands[0] : root] = true;
+  }
+  std::vector<Value> map(graph.size(), kNoValue);
+  return sweep(graph, [&](Graph& g, Value v, std::vector<Value> operands) {
+    const Node& node = graph.node(v);
+    const auto rewritten = [&]() -> std::optional<Value> {
+      if (!is_root[v] || node.op != MetaOp::reindex || uses[node.operands[0]] != 1)
+        return std::nullopt;
+      const Value sum = node.operands[0];
+      if (!fusion::match_contraction(graph, sum)) return std::nullopt;
+      const auto axes = as_permutation(graph, node);
+      const Node& reduce = graph.node(sum);
+      const Node& product = graph.node(reduce.operands[0]);
+      if (!axes || uses[reduce.operands[0]] != 1) return std::nullopt;
+      // The product's axes: the result's in their new order, then the summed ones.
+      std::vector<int64_t> kept, order, summed;
+      for (int64_t k = 0; k < static_cast<int64_t>(product.type.rank()); ++k) {
+        if (std::ranges::find(reduce.attributes.axes, k) == reduce.attributes.axes.end()) {
+          kept.push_back(k);
+        }
+      }
+      for (int64_t axis : *axes) order.push_back(kept[axis]);
+      for (int64_t axis : reduce.attributes.axes) {
+        summed.push_back(static_cast<int64_t>(order.size()));
+        order.push_back(axis);
+      }
+      const Value left = meta::transpose(g, map[product.operands[0]], order);
+      const Value right = meta::transpose(g, map[product.operands[1]], order);
+      return meta::reduce(g, ReduceOp::sum, meta::binary(g, BinaryOp::mul, left, right), summed);
+    }();
+    map[v] =
+        rewritten ? *rewritten : g.add(node.op, std::move(operands), node.attributes, node.type);
     return map[v];
   });
 }

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <regex>
 
 #include "core/graph/text.h"
 #include "core/rules/evaluate.h"
@@ -24,14 +23,6 @@ Options options_for(Engine engine, bool check, int64_t threads = 1) {
   options.threads = threads;
   options.cache_dir = "off";
   return options;
-}
-
-// The same graph with the symbol as a number.
-Graph with_number(const Graph& graph, int64_t number) {
-  static const std::regex dim_line(std::string("\\s*dim ") + kFuzzSymbol + "[^\n]*");
-  static const std::regex symbol(std::string("\\b") + kFuzzSymbol + "\\b");
-  const std::string text = std::regex_replace(to_text(graph), dim_line, "");
-  return parse_graph(std::regex_replace(text, symbol, std::to_string(number)));
 }
 
 std::string element_text(const Array& array, int64_t i) { return array.at(i).to_string(); }
@@ -92,7 +83,7 @@ std::string complaint(const Failure& subject, const MakerOptions& made_with) {
       same("threads", run(subject.graph, options_for(Engine::llvm, false, threads)), native);
     }
     if (made_with.symbolic) {
-      const Graph fixed = with_number(subject.graph, made_with.symbol);
+      const Graph fixed = test::with_number(subject.graph, kFuzzSymbol, made_with.symbol);
       same("fixed", run(fixed, options_for(Engine::llvm, true)), native);
     }
     // Chains of a few dozen functions and sums of thousands of moderate numbers.

@@ -144,19 +144,47 @@ TEST_CASE("reductions of single elements, of reductions and of copies") {
         "  %1 = reduce max [1] %0 : f32[6]\n  output \"y\" %1\n");
 }
 
-TEST_CASE("a sum over single elements keeps its product") {
-  CHECK(simplified("%0 = input \"x\" : f32[2, 3, 1]\n%1 = input \"y\" : f32[2, 3, 1]\n"
-                   "%2 = binary mul %0 %1 : f32[2, 3, 1]\n"
-                   "%3 = reduce sum [1, 2] %2 : f32[2]\noutput \"z\" %3\n") ==
-        "  %0 = input \"x\" : f32[2, 3, 1]\n  %1 = input \"y\" : f32[2, 3, 1]\n"
-        "  %2 = reindex [i0, i1, 0] fill 0 %0 : f32[2, 3]\n"
-        "  %3 = reindex [i0, i1, 0] fill 0 %1 : f32[2, 3]\n"
-        "  %4 = binary mul %2 %3 : f32[2, 3]\n"
-        "  %5 = reduce sum [1] %4 : f32[2]\n  output \"z\" %5\n");
+TEST_CASE("an axis of one element stays the axis it is") {
+  // What knows such an axis decides what is a contraction, so moving it is no broadcast along it.
+  CHECK(simplified("%x = input \"x\" : f32[4, 1]\n"
+                   "%y = reindex [i1, i0] fill 0 %x : f32[1, 4]\noutput \"y\" %y\n") ==
+        "  %0 = input \"x\" : f32[4, 1]\n"
+        "  %1 = reindex [i1, i0] fill 0 %0 : f32[1, 4]\n"
+        "  output \"y\" %1\n");
+  CHECK(simplified("%x = input \"x\" : f32[4, 1]\n%a = reindex [i1, i0] fill 0 %x : f32[1, 4]\n"
+                   "%y = reindex [i1, i0] fill 0 %a : f32[4, 1]\noutput \"y\" %y\n") ==
+        "  %0 = input \"x\" : f32[4, 1]\n  output \"y\" %0\n");
+  // A sum of products stays one.
+  CHECK(simplified("%a = input \"a\" : f32[3, 1, 4]\n%b = input \"b\" : f32[3, 1, 4]\n"
+                   "%m = binary mul %a %b : f32[3, 1, 4]\n%y = reduce sum [1, 2] %m : f32[3]\n"
+                   "output \"y\" %y\n") ==
+        "  %0 = input \"a\" : f32[3, 1, 4]\n"
+        "  %1 = input \"b\" : f32[3, 1, 4]\n"
+        "  %2 = reindex [i0, 0, i1] fill 0 %0 : f32[3, 4]\n"
+        "  %3 = reindex [i0, 0, i1] fill 0 %1 : f32[3, 4]\n"
+        "  %4 = binary mul %2 %3 : f32[3, 4]\n"
+        "  %5 = reduce sum [1] %4 : f32[3]\n"
+        "  output \"y\" %5\n");
+}
+
+TEST_CASE("a sum of one element is 0 and that element") {
+  CHECK(simplified("%x = input \"x\" : f32[4, 1]\n%y = reduce sum [1] %x : f32[4]\n"
+                   "output \"y\" %y\n") ==
+        "  %0 = input \"x\" : f32[4, 1]\n"
+        "  %1 = reindex [i0, 0] fill 0 %0 : f32[4]\n"
+        "  %2 = constant 0 : f32[]\n"
+        "  %3 = broadcast [] %2 : f32[4]\n"
+        "  %4 = binary add %1 %3 : f32[4]\n"
+        "  output \"y\" %4\n");
+  CHECK(simplified("%x = input \"x\" : i32[4, 1]\n%y = reduce sum [1] %x : i32[4]\n"
+                   "output \"y\" %y\n") ==
+        "  %0 = input \"x\" : i32[4, 1]\n"
+        "  %1 = reindex [i0, 0] fill 0 %0 : i32[4]\n"
+        "  output \"y\" %1\n");
 }
 
 TEST_CASE("scans and sorts with nothing to do") {
-  CHECK(simplified("%x = input \"x\" : f32[3, 1]\n%y = scan sum 1 %x : f32[3, 1]\n"
+  CHECK(simplified("%x = input \"x\" : f32[3, 1]\n%y = scan max 1 %x : f32[3, 1]\n"
                    "%s = sort 1 %x : i64[3, 1]\noutput \"y\" %y\noutput \"s\" %s\n") ==
         "  %0 = input \"x\" : f32[3, 1]\n"
         "  %1 = constant 0 : i64[]\n"
@@ -225,4 +253,25 @@ TEST_CASE("many parts are joined as a tree, few as one") {
   CHECK(joined(16) == 1);
   CHECK(joined(17) == 2);  // of sixteen, and that and the last
   CHECK(joined(300) == 19 + 2 + 1);
+}
+
+TEST_CASE("a product whose transpose is the result is computed that way") {
+  const std::string product =
+      "%x = input \"x\" : f32[3, 5]\n%z = input \"z\" : f32[4, 5]\n"
+      "%a = broadcast [0, 2] %x : f32[3, 4, 5]\n%b = broadcast [1, 2] %z : f32[3, 4, 5]\n"
+      "%m = binary mul %a %b : f32[3, 4, 5]\n%s = reduce sum [2] %m : f32[3, 4]\n"
+      "%y = reindex [i1, i0] fill 0 %s : f32[4, 3]\n";
+  CHECK(simplified(product + "output \"y\" %y\n") ==
+        "  %0 = input \"x\" : f32[3, 5]\n"
+        "  %1 = input \"z\" : f32[4, 5]\n"
+        "  %2 = broadcast [1, 2] %0 : f32[4, 3, 5]\n"
+        "  %3 = broadcast [0, 2] %1 : f32[4, 3, 5]\n"
+        "  %4 = binary mul %2 %3 : f32[4, 3, 5]\n"
+        "  %5 = reduce sum [2] %4 : f32[4, 3]\n"
+        "  output \"y\" %5\n");
+  // Somebody wants it as it is, or nobody wants the transpose in memory.
+  CHECK(simplified(product + "output \"y\" %y\noutput \"s\" %s\n").find("reindex [i1, i0]") !=
+        std::string::npos);
+  CHECK(simplified(product + "%e = unary exp %y : f32[4, 3]\noutput \"e\" %e\n")
+            .find("reindex [i1, i0]") != std::string::npos);
 }

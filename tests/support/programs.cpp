@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <regex>
 
 #include "core/graph/text.h"
 #include "core/rules/evaluate.h"
@@ -128,6 +129,13 @@ std::map<std::string, Array> random_inputs(const Graph& graph, const SymbolValue
     inputs[node.attributes.name] = random_array(node.type.dtype, shape, random);
   }
   return inputs;
+}
+
+Graph with_number(const Graph& graph, const std::string& symbol, int64_t number) {
+  const std::regex declaration("\\s*dim " + symbol + "[^\n]*");
+  const std::regex name("\\b" + symbol + "\\b");
+  const std::string text = std::regex_replace(to_text(graph), declaration, "");
+  return parse_graph(std::regex_replace(text, name, std::to_string(number)));
 }
 
 void check_text(const std::string& graph, const SymbolValues& symbols, double factor) {

@@ -31,6 +31,9 @@ void check_graph(const Graph& graph, const std::map<std::string, Array>& inputs,
 // sizes that are no numbers.
 std::map<std::string, Array> random_inputs(const Graph& graph, const SymbolValues& symbols = {});
 
+// The same graph with a symbol as a number.
+Graph with_number(const Graph& graph, const std::string& symbol, int64_t number);
+
 // Parses a graph and checks it with random inputs.
 void check_text(const std::string& graph, const SymbolValues& symbols = {}, double factor = 1);
 

@@ -113,10 +113,12 @@ TEST_CASE("lanes of a product run along what is stored") {
     const Program program = compile({product * 2.0});
     REQUIRE(program.kernels().size() == 1);
     std::istringstream text(program.kernels().front()->print(Stage::kernel_ir));
+    std::string result;
     int stores = 0;
     for (std::string line; std::getline(text, line);) {
-      const size_t store = line.find("] = ");
-      if (line.find_first_not_of(' ') != line.find("y2[") || store == std::string::npos) continue;
+      const size_t name = line.find_first_not_of(' '), store = line.find("] = ");
+      if (line.ends_with(" write")) result = line.substr(9, line.find(':') - 9) + "[";
+      if (result.empty() || line.find(result) != name || store == std::string::npos) continue;
       ++stores;
       CHECK(line.substr(0, store).find("*l") == std::string::npos);
     }
