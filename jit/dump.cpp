@@ -36,6 +36,9 @@ void Dump::graph(const std::string& pass, const Graph& graph) {
 void Dump::program(const Program::Impl& program) {
   write(fmt::format("{:02}_fusion.txt", passes_++), to_text(program.graph(), program.plan()));
   write(fmt::format("{:02}_launches.txt", passes_++), program.debug_string());
+  if (program.knows_sizes()) {
+    write(fmt::format("{:02}_memory.txt", passes_++), to_text(program.memory_report()));
+  }
   for (size_t i = 0; i < program.kernels().size(); ++i) {
     const KernelInfo& info = *program.kernels()[i];
     const std::string base = fmt::format("kernels/{:03}_{}", i, info.name());

@@ -148,6 +148,98 @@ class Lowering {
   std::vector<kernel::Kernel> kernels_;
 };
 
+// A group, lowered.
+struct Lowered {
+  Segment segment;
+  std::vector<Value> reads, stores;
+};
+
+// Groups in an order in which each comes after those whose values it reads: the plan's, but what
+// writes a slot waits for the readers of its old value where it can, and may then go over it.
+class Order {
+ public:
+  Order(const Graph& graph, const std::vector<Lowered>& groups)
+      : missing_(groups.size()),
+        readers_left_(groups.size()),
+        after_(groups.size()),
+        writers_(groups.size()) {
+    std::unordered_map<Value, size_t> stored_by;
+    for (size_t i = 0; i < groups.size(); ++i) {
+      for (Value v : groups[i].stores) stored_by[v] = i;
+    }
+    std::unordered_map<const Slot*, size_t> writer;
+    for (Value v : graph.assigns()) {
+      const auto it = stored_by.find(graph.node(v).operands[0]);
+      if (it != stored_by.end()) writer[graph.node(v).attributes.slot.get()] = it->second;
+    }
+    for (size_t i = 0; i < groups.size(); ++i) {
+      for (Value v : groups[i].reads) {
+        if (const auto it = stored_by.find(v); it != stored_by.end() && it->second != i) {
+          after_[it->second].push_back(i);
+          ++missing_[i];
+        }
+        if (graph.node(v).op != MetaOp::parameter) continue;
+        const auto it = writer.find(graph.node(v).attributes.slot.get());
+        if (it == writer.end() || it->second == i) continue;
+        writers_[i].push_back(it->second);
+        ++readers_left_[it->second];
+      }
+    }
+  }
+
+  std::vector<size_t> run() {
+    for (size_t i = 0; i < missing_.size(); ++i) {
+      if (missing_[i] == 0) ready(i).insert(i);
+    }
+    std::vector<size_t> order;
+    while (!free_.empty() || !waiting_.empty()) {
+      std::set<size_t>& from = free_.empty() ? waiting_ : free_;
+      const size_t next = *from.begin();
+      from.erase(from.begin());
+      order.push_back(next);
+      for (size_t i : after_[next]) {
+        if (--missing_[i] == 0) ready(i).insert(i);
+      }
+      for (size_t i : writers_[next]) {
+        if (--readers_left_[i] == 0 && waiting_.erase(i) > 0) free_.insert(i);
+      }
+    }
+    return order;
+  }
+
+ private:
+  std::set<size_t>& ready(size_t i) { return readers_left_[i] > 0 ? waiting_ : free_; }
+
+  std::vector<size_t> missing_, readers_left_;
+  std::vector<std::vector<size_t>> after_,
+      writers_;  // those that read it; that write what it reads
+  std::set<size_t> free_, waiting_;
+};
+
+Lowered lower_segment(const Graph& graph, const fusion::FusionPlan& plan, size_t number,
+                      Lowering& lowering) {
+  check_interrupt();
+  const fusion::Group& group = plan.groups[number];
+  Lowering::Kernel kernel = lowering.lower(graph, plan, group);
+  Lowered lowered{{kernel.number,
+                   number,
+                   std::move(kernel.buffers),
+                   std::move(kernel.sizes),
+                   std::move(kernel.axis_owners),
+                   {},
+                   {}},
+                  {},
+                  {}};
+  name_segment(graph, group, lowered.segment);
+  for (size_t i = 0; i < lowered.segment.buffers.size(); ++i) {
+    const Value v = lowered.segment.buffers[i].value;
+    if (v == kNoValue) continue;
+    const bool reads = lowering.kernels()[kernel.number].buffers[i].access == kernel::Access::read;
+    (reads ? lowered.reads : lowered.stores).push_back(v);
+  }
+  return lowered;
+}
+
 }  // namespace
 
 std::string content_name(const std::string& text) {
@@ -158,37 +250,23 @@ std::string content_name(const std::string& text) {
 LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, const Target& target) {
   LaunchList list;
   Lowering lowering(target);
+  std::vector<Lowered> groups;
+  for (size_t i = 0; i < plan.groups.size(); ++i) {
+    groups.push_back(lower_segment(graph, plan, i, lowering));
+  }
   std::unordered_map<Value, size_t> written_by;       // launch that stores a value
   std::unordered_map<size_t, size_t> last_of_kernel;  // the latest launch of a kernel
   bool last_is_small = false;                         // all of the latest launch
-  for (const fusion::Group& group : plan.groups) {
-    check_interrupt();
-    Lowering::Kernel lowered = lowering.lower(graph, plan, group);
-    const size_t kernel = lowered.number;
-    Segment segment{kernel,
-                    static_cast<size_t>(&group - plan.groups.data()),
-                    std::move(lowered.buffers),
-                    std::move(lowered.sizes),
-                    std::move(lowered.axis_owners),
-                    {},
-                    {}};
-    name_segment(graph, group, segment);
-
+  for (size_t i : Order(graph, groups).run()) {
+    Lowered& group = groups[i];
     // It may run with an earlier launch of its kernel if all it reads is complete before that. What
     // is small, or stands after what is, does not pay for a launch of its own.
     size_t ready = 0;
-    std::vector<Value> stores;
-    for (size_t i = 0; i < segment.buffers.size(); ++i) {
-      const Value v = segment.buffers[i].value;
-      if (v == kNoValue) continue;
-      const bool reads = lowering.kernels()[kernel].buffers[i].access == kernel::Access::read;
-      if (!reads) {
-        stores.push_back(v);
-      } else if (written_by.contains(v)) {
-        ready = std::max(ready, written_by.at(v) + 1);
-      }
+    for (Value v : group.reads) {
+      if (written_by.contains(v)) ready = std::max(ready, written_by.at(v) + 1);
     }
-    const bool small = is_small(group);
+    const bool small = is_small(plan.groups[i]);
+    const size_t kernel = group.segment.kernel;
     const auto last = last_of_kernel.find(kernel);
     size_t launch = list.launches.size();
     if (last != last_of_kernel.end() && last->second >= ready) {
@@ -200,9 +278,9 @@ LaunchList make_launches(const Graph& graph, const fusion::FusionPlan& plan, con
       last_is_small = true;
     }
     if (launch + 1 == list.launches.size()) last_is_small = last_is_small && small;
-    list.launches[launch].segments.push_back(std::move(segment));
+    list.launches[launch].segments.push_back(std::move(group.segment));
     last_of_kernel[kernel] = launch;
-    for (Value v : stores) written_by[v] = launch;
+    for (Value v : group.stores) written_by[v] = launch;
   }
   list.kernels = lowering.take_kernels();
   return list;

@@ -75,6 +75,7 @@ class FreeList {
 MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes) {
   MemoryPlan plan;
   plan.offsets.resize(lifetimes.size());
+  for (const Lifetime& lifetime : lifetimes) plan.sizes.push_back(lifetime.bytes);
   std::vector<size_t> order(lifetimes.size());
   std::iota(order.begin(), order.end(), size_t{0});
   // Of those that start together the largest first: small ones fill what is left.
@@ -98,7 +99,10 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes) {
     }
     plan.offsets[i] = rounded(i) == 0 ? 0 : free.take(rounded(i));
     alive += rounded(i);
-    plan.most_alive = std::max(plan.most_alive, alive);
+    if (alive > plan.most_alive) {
+      plan.most_alive = alive;
+      plan.peak = lifetimes[i].first;
+    }
     ends.emplace(lifetimes[i].last, i);
   }
   plan.bytes = free.end();

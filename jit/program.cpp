@@ -39,6 +39,7 @@ const std::vector<std::shared_ptr<KernelInfo>>& Program::kernels() const {
 
 size_t Program::launches() const { return impl_->launches().launches.size(); }
 size_t Program::peak_bytes() const { return impl_->peak_bytes(); }
+MemoryReport Program::memory_report() const { return impl_->memory_report(); }
 std::string Program::debug_string() const { return impl_->debug_string(); }
 
 void KernelEntry::add(const Segment& segment, size_t launch) {

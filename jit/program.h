@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/slot.h"
+#include "jit/memory_report.h"
 
 namespace plait {
 
@@ -56,6 +57,9 @@ class Program {
   size_t launches() const;
   // Bytes of intermediates, workspaces and fresh slot values that a run of these sizes holds.
   size_t peak_bytes() const;
+  // What that is: each buffer with its size, the launches it lives through and the line that made
+  // it. Needs no run if all sizes are known; UserError if they are not yet.
+  MemoryReport memory_report() const;
   std::string debug_string() const;  // launches with their kernels, buffers and sizes
 
  private:

@@ -7,6 +7,7 @@
 #include "core/options.h"
 #include "jit/backend.h"
 #include "jit/memory_plan.h"
+#include "jit/memory_report.h"
 #include "jit/program.h"
 #include "jit/storage.h"
 #include "ops/optim/optimizer.h"
@@ -48,6 +49,8 @@ class Program::Impl {
   const std::vector<std::shared_ptr<KernelInfo>>& kernels() const { return infos_; }
   const Storage& storage() const { return storage_; }
   size_t peak_bytes() const;
+  bool knows_sizes() const { return bound_.has_value(); }
+  MemoryReport memory_report() const;
   std::string debug_string() const;
 
   // Set by the driver.
@@ -80,7 +83,10 @@ class Program::Impl {
   void launch(size_t index, const Bound& bound, const std::map<std::string, Array>& inputs,
               const Workers& workers);
   void run_phase(size_t index, size_t phase, const Bound& bound, const Workers& workers);
+  void check_indices(const std::map<std::string, Array>& inputs) const;
   void raise_bad_index(size_t launch, size_t segment) const;
+  [[noreturn]] void raise_bad_index(Value owner, size_t axis, int64_t index,
+                                    const std::vector<int64_t>& position) const;
   void copy_results(const std::map<std::string, Array>& inputs);
   void commit();
   void compare_with_unfused(size_t launch) const;

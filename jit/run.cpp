@@ -29,6 +29,40 @@ std::vector<int64_t> numbers(const Shape& shape, const SymbolValues& symbols) {
   return result;
 }
 
+// What a reindex reads or a scatter writes.
+const Shape& indexed_shape(const Graph& graph, Value owner) {
+  const Node& node = graph.node(owner);
+  return node.op == MetaOp::scatter ? node.type.shape : graph.type(node.operands[0]).shape;
+}
+
+// The first element that is not in [0, extent), or -1.
+int64_t first_outside(const Array& indices, int64_t extent) {
+  const int64_t count = indices.count();
+  const auto find = [&](const auto& at) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t index = at(i);
+      if (index < 0 || index >= extent) return i;
+    }
+    return int64_t{-1};
+  };
+  if (indices.dtype == DType::i64) {
+    return find([data = indices.data<int64_t>()](int64_t i) { return data[i]; });
+  }
+  if (indices.dtype == DType::i32) {
+    return find([data = indices.data<int32_t>()](int64_t i) { return int64_t{data[i]}; });
+  }
+  return find([&](int64_t i) { return indices.at(i).as_int(); });
+}
+
+std::vector<int64_t> position_of(int64_t element, std::vector<int64_t> shape) {
+  for (size_t k = shape.size(); k-- > 0;) {
+    const int64_t extent = std::max<int64_t>(shape[k], 1);
+    shape[k] = element % extent;
+    element /= extent;
+  }
+  return shape;
+}
+
 }  // namespace
 
 // Who runs the phases of one run, and their memory.
@@ -218,6 +252,13 @@ void* Program::Impl::address(Location location, const std::map<std::string, Arra
 std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>& inputs,
                                              bool commits) {
   const Bound& bound = bind(inputs);
+  check_indices(inputs);
+  // However it ends, the run holds no slot's value any more.
+  const auto let_go = [](std::vector<std::shared_ptr<Buffer>>* values) {
+    for (std::shared_ptr<Buffer>& value : *values) value.reset();
+  };
+  const std::unique_ptr<std::vector<std::shared_ptr<Buffer>>, decltype(let_go)> held(&slot_values_,
+                                                                                     let_go);
   if (unfused) unfused->run_locked(inputs, false);
   prepare_targets(bound, commits);
   ThreadPool& pool = ThreadPool::get(threads_);
@@ -235,7 +276,6 @@ std::vector<Array> Program::Impl::run_locked(const std::map<std::string, Array>&
   copy_results(inputs);
   std::vector<Array> results = outputs_;
   if (commits) commit();
-  for (std::shared_ptr<Buffer>& value : slot_values_) value.reset();
   return results;
 }
 
@@ -299,6 +339,26 @@ void Program::Impl::run_phase(size_t index, size_t phase, const Bound& bound,
   workers.pool.run(total, grain, run_range);
 }
 
+void Program::Impl::check_indices(const std::map<std::string, Array>& inputs) const {
+  for (const IndexCheck& check : storage_.checks) {
+    const Array& indices = inputs.at(storage_.inputs[check.input]);
+    const int64_t extent = number(indexed_shape(graph_, check.owner)[check.axis], bound_->symbols);
+    const int64_t bad = first_outside(indices, extent);
+    if (bad < 0) continue;
+    // Where the node has it first.
+    const Node& node = graph_.node(check.owner);
+    const Shape& shape =
+        node.op == MetaOp::scatter ? graph_.type(node.operands[1]).shape : node.type.shape;
+    std::vector<int64_t> position(shape.size(), 0);
+    const std::vector<int64_t> at = position_of(bad, indices.shape);
+    const std::span<const Expr> axes = node.attributes.map[check.axis].operands();
+    for (size_t k = 0; k < axes.size(); ++k) {
+      if (axes[k].kind() == ExprKind::variable) position[axes[k].id()] = at[k];
+    }
+    raise_bad_index(check.owner, check.axis, indices.at(bad).as_int(), position);
+  }
+}
+
 void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
   const Launch& launch = list_.launches[index];
   const ErrorRecord& error = errors_[segment];
@@ -306,6 +366,16 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
   const kernel::ErrorSite& site =
       list_.kernels[launch.segments[segment].kernel].sites[number_of_site];
   const Value owner = launch.segments[segment].axis_owners[number_of_site];
+  // The position is that of the result (reindex) or of the update (scatter).
+  const Node& node = graph_.node(owner);
+  const Shape& shape =
+      node.op == MetaOp::scatter ? graph_.type(node.operands[1]).shape : node.type.shape;
+  raise_bad_index(owner, static_cast<size_t>(site.axis), error.value,
+                  position_of(error.position, numbers(shape, bound_->symbols)));
+}
+
+void Program::Impl::raise_bad_index(Value owner, size_t axis, int64_t index,
+                                    const std::vector<int64_t>& position) const {
   const std::span<const Origin> origins = graph_.origins(owner);
   const std::string op = origins.empty() || origins[0].scope.empty()
                              ? std::string(name_of(graph_.node(owner).op))
@@ -313,25 +383,11 @@ void Program::Impl::raise_bad_index(size_t index, size_t segment) const {
   const std::string line = origins.empty() || origins[0].file.empty()
                                ? std::string()
                                : fmt::format(" ({}:{})", origins[0].file, origins[0].line);
-  // The position is that of the result (reindex) or of the update (scatter).
-  const Node& node = graph_.node(owner);
-  const Shape& shape =
-      node.op == MetaOp::scatter ? graph_.type(node.operands[1]).shape : node.type.shape;
-  std::vector<int64_t> position = numbers(shape, bound_->symbols);
-  int64_t rest = error.position;
-  for (size_t k = position.size(); k-- > 0;) {
-    const int64_t extent = std::max<int64_t>(position[k], 1);
-    position[k] = rest % extent;
-    rest /= extent;
-  }
-  const int64_t extent =
-      number(node.op == MetaOp::scatter ? node.type.shape[site.axis]
-                                        : graph_.type(node.operands[0]).shape[site.axis],
-             bound_->symbols);
+  const int64_t extent = number(indexed_shape(graph_, owner)[axis], bound_->symbols);
   throw UserError(
       fmt::format("[{}] index out of range; got index {} for axis {} of size {} at position "
                   "[{}]{}. hint: indices lie in [0, {}); no slot has been written",
-                  op, error.value, site.axis, extent, fmt::join(position, ", "), line, extent));
+                  op, index, axis, extent, fmt::join(position, ", "), line, extent));
 }
 
 void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {

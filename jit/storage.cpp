@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -126,27 +127,54 @@ class StoragePlanner {
     return {Place::arena, result_.arena.size() - 1};
   }
 
-  bool reports(const Launch& launch) const {
-    return std::any_of(launch.segments.begin(), launch.segments.end(), [&](const Segment& segment) {
-      return !list_.kernels[segment.kernel].sites.empty();
-    });
+  // The input whose elements the node takes as they are for indices of an axis.
+  std::optional<size_t> index_input(Value owner, size_t axis) const {
+    const Node& node = graph_.node(owner);
+    const Expr e = node.attributes.map[axis];
+    if (e.kind() != ExprKind::element) return std::nullopt;
+    const size_t first = node.op == MetaOp::scatter ? 2 : 1;
+    const Location place = result_.values[node.operands[first + e.id()]];
+    if (place.place != Place::input) return std::nullopt;
+    return place.index;
+  }
+
+  // Calls f(launch, owner, axis) for all that can report a bad index.
+  template <class F>
+  void for_each_site(const F& f) const {
+    for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
+      for (const Segment& segment : list_.launches[launch].segments) {
+        const auto& sites = list_.kernels[segment.kernel].sites;
+        for (size_t i = 0; i < sites.size(); ++i) {
+          f(launch, segment.axis_owners[i], static_cast<size_t>(sites[i].axis));
+        }
+      }
+    }
   }
 
   void find_safe_launches() {
-    for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
-      if (reports(list_.launches[launch])) result_.first_safe_launch = launch + 1;
-    }
+    for_each_site([&](size_t launch, Value owner, size_t axis) {
+      if (!index_input(owner, axis)) result_.first_safe_launch = launch + 1;
+    });
   }
 
   // A new value may go over the old one if the run can't fail any more, nobody reads the old one
   // later, and the writing kernel reads each old element before it writes that element, and only
   // there.
   void allow_in_place() {
+    size_t first = list_.launches.size();  // that writes in place
     for (AssignState& assign : result_.assigns) {
       const Location target = result_.values[assign.value];
       if (target.place != Place::assigned || &result_.assigns[target.index] != &assign) continue;
-      assign.in_place = !is_copied(assign.slot) && writes_over_safely(assign);
+      if (is_copied(assign.slot)) continue;
+      const std::optional<size_t> writer = writes_over_safely(assign);
+      assign.in_place = writer.has_value();
+      if (writer) first = std::min(first, *writer);
     }
+    std::set<std::tuple<size_t, Value, size_t>> checks;
+    for_each_site([&](size_t launch, Value owner, size_t axis) {
+      if (launch >= first) checks.emplace(*index_input(owner, axis), owner, axis);
+    });
+    for (const auto& [input, owner, axis] : checks) result_.checks.push_back({input, owner, axis});
   }
 
   bool is_copied(size_t slot) const {
@@ -156,7 +184,8 @@ class StoragePlanner {
     });
   }
 
-  bool writes_over_safely(const AssignState& assign) const {
+  // The launch that writes, if it is safe.
+  std::optional<size_t> writes_over_safely(const AssignState& assign) const {
     std::optional<size_t> writer;
     for (size_t launch = list_.launches.size(); launch-- > 0;) {
       const auto& segments = list_.launches[launch].segments;
@@ -169,30 +198,36 @@ class StoragePlanner {
         }
         if (written) writer = launch;
         if (!read) continue;
-        if (!written && (!writer || *writer == launch)) return false;  // a later or parallel reader
-        if (written && !reads_before_writing(segments[s], *read, *written)) return false;
+        // A later or parallel reader.
+        if (!written && (!writer || *writer == launch)) return std::nullopt;
+        if (written && !reads_before_writing(segments[s], *read, *written)) return std::nullopt;
       }
     }
-    return writer && *writer >= result_.first_safe_launch;
+    return writer && *writer >= result_.first_safe_launch ? writer : std::nullopt;
   }
 
+  // Phases run one after the other: the old value is read in those before the one that writes it,
+  // or there, at the place that is written next.
   bool reads_before_writing(const Segment& segment, size_t read, size_t written) const {
     const kernel::Kernel& kernel = list_.kernels[segment.kernel];
-    size_t phases = 0;  // that touch either
+    bool is_written = false;
     for (const kernel::Phase& phase : kernel.phases) {
       std::unordered_set<Expr> reads, writes;
-      bool in_order = true;
+      bool in_order = true, reads_old = false;
       kernel::for_each_instruction(phase.body, [&](const kernel::Instruction& i) {
         if (i.op == kernel::Op::load && (i.buffer == read || i.buffer == written)) {
           in_order = in_order && !writes.contains(i.expression);
           reads.insert(i.expression);
+          reads_old |= i.buffer == read;
         }
         if (i.op == kernel::Op::store && i.buffer == written) writes.insert(i.expression);
       });
-      if (reads.empty() && writes.empty()) continue;
+      if (is_written && reads_old) return false;
+      if (writes.empty()) continue;
+      is_written = true;
       const bool matched = std::all_of(reads.begin(), reads.end(),
                                        [&](Expr index) { return writes.contains(index); });
-      if (!in_order || !matched || ++phases > 1) return false;
+      if (!in_order || !matched) return false;
     }
     return true;
   }

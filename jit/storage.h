@@ -45,6 +45,14 @@ struct ArenaItem {
   std::optional<size_t> segment;  // workspace: the segment of launch `first` it belongs to
 };
 
+// Elements of an input that a launch uses as indices: a run looks at all of them before its first
+// launch, so that what it writes in place need not wait for that launch.
+struct IndexCheck {
+  size_t input;  // of the program's inputs
+  Value owner;   // the reindex or scatter
+  size_t axis;   // of what it indexes
+};
+
 struct Storage {
   std::vector<Location> values;                              // by graph value
   std::vector<std::vector<std::vector<Location>>> launches;  // launch, segment, buffer
@@ -55,8 +63,9 @@ struct Storage {
   std::vector<AssignState> assigns;
   std::vector<FinalCopy> copies;
   std::vector<ArenaItem> arena;
-  // Launches from this one on cannot meet a bad index any more.
+  // Launches from this one on cannot meet a bad index any more, once `checks` have passed.
   size_t first_safe_launch = 0;
+  std::vector<IndexCheck> checks;
 };
 
 // `keep_all`: nothing in the arena is reused, so that every value can be read after a run.

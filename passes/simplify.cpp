@@ -64,8 +64,8 @@ Graph sweep(const Graph& graph, const NumberedRewrite& rewrite) {
 Graph simplify(const Graph& graph) {
   Graph current = without_dead_nodes(apply_local_rules(graph));
   for (int round = 0; round < kMostRounds; ++round) {
-    Graph next = without_dead_nodes(join_window_sums(
-        transpose_products(scatter_into_sums(join_pads(apply_local_rules(current))))));
+    Graph next = without_dead_nodes(transpose_products(
+        join_window_sums(scatter_into_sums(join_pads(apply_local_rules(current))))));
     const bool settled = same_nodes(current, next);
     current = std::move(next);
     if (settled) break;

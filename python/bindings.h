@@ -40,6 +40,7 @@ void bind_tensors(py::module_& module);
 void bind_dlpack(py::module_& module);
 void bind_ops(py::module_& module);
 void bind_programs(py::module_& module);
+void bind_captured(py::module_& module);
 void bind_optimizers(py::module_& module);
 void bind_data(py::module_& module);
 

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/io/idx.h"
 #include "ops/checkpoint.h"
+#include "ops/models/shuffle.h"
 #include "ops/models/text.h"
 #include "ops/nn/init.h"
 #include "python/bindings.h"
@@ -113,6 +115,15 @@ void bind_files(py::module_& module) {
 
 void bind_data(py::module_& module) {
   bind_files(module);
+  module.def("load_idx",
+             [](const std::filesystem::path& path) { return view_numpy(load_idx(path)); });
+  module.def(
+      "shuffled",
+      [](int64_t count, int64_t seed, int64_t epoch) -> py::array {
+        const std::vector<int64_t> order = models::shuffled(count, seed, epoch);
+        return py::array_t<int64_t>(static_cast<py::ssize_t>(order.size()), order.data());
+      },
+      py::arg("count"), py::arg("seed"), py::arg("epoch"));
   module.def("init_uniform", [](std::vector<int64_t> shape, double low, double high) {
     return LazyTensor(lazy::array_node(nn::init::uniform(std::move(shape), low, high)));
   });

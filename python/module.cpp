@@ -42,6 +42,7 @@ PYBIND11_MODULE(_core, module) {
   plait::python::bind_dlpack(module);
   plait::python::bind_ops(module);
   plait::python::bind_programs(module);
+  plait::python::bind_captured(module);
   plait::python::bind_optimizers(module);
   plait::python::bind_data(module);
 }

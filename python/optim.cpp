@@ -23,7 +23,7 @@ struct PyOptimizer {
     for (const auto& cell : cells) {
       gradients.push_back(cell->grad() ? cell->grad()->value() : lazy::Ref());
     }
-    lazy::step(optimizer, gradients, *programs);
+    lazy::step(optimizer, std::move(gradients), *programs);
   }
   void zero_grad() const {
     for (const auto& cell : cells) cell->set_grad({});

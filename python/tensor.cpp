@@ -64,6 +64,10 @@ Ref seed_of(const py::object& gradient, const Ref& loss) {
   return seed;
 }
 
+Ref add(const Ref& a, const Ref& b) {
+  return lazy::call_op("add", {lazy::OperandIndex{0}, lazy::OperandIndex{1}, int64_t{1}}, {a, b});
+}
+
 void backward(const LazyTensor& loss, const py::object& gradient, std::optional<bool> retain_graph,
               bool create_graph) {
   note_line();
@@ -71,20 +75,23 @@ void backward(const LazyTensor& loss, const py::object& gradient, std::optional<
   const Ref value = loss.value();
   const Ref seed = seed_of(gradient, value);
   check_loss(value, static_cast<bool>(seed));
-  const std::vector<std::shared_ptr<Cell>> leaves = lazy::leaves_of(value);
+  const std::vector<lazy::Leaf> leaves = lazy::leaves_of(value);
   std::vector<Ref> wrt;
-  for (const auto& leaf : leaves) wrt.push_back(leaf->value());
+  for (const lazy::Leaf& leaf : leaves) {
+    for (const Ref& read : leaf.values) wrt.push_back(read);
+  }
   const lazy::GradientOptions options{.create_graph = create_graph,
                                       .frees_history = !retain_graph.value_or(create_graph)};
   const std::vector<Ref> results = lazy::gradient(value, seed, wrt, options);
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    const std::shared_ptr<Cell>& old = leaves[i]->grad();
-    if (!old) {
-      leaves[i]->set_grad(std::make_shared<Cell>(results[i]));
-      continue;
+  size_t next = 0;
+  for (const lazy::Leaf& leaf : leaves) {
+    Ref sum = results[next++];
+    for (size_t i = 1; i < leaf.values.size(); ++i) sum = add(sum, results[next++]);
+    if (const std::shared_ptr<Cell>& old = leaf.cell->grad()) {
+      old->set_value(add(old->value(), sum));
+    } else {
+      leaf.cell->set_grad(std::make_shared<Cell>(std::move(sum)));
     }
-    old->set_value(lazy::call_op("add", {lazy::OperandIndex{0}, lazy::OperandIndex{1}, int64_t{1}},
-                                 {old->value(), results[i]}));
   }
 }
 
@@ -118,7 +125,10 @@ void write(LazyTensor& tensor, const py::object& object) {
     if (PyBool_Check(object.ptr())) {
       number = object.cast<bool>();
     } else if (PyLong_Check(object.ptr())) {
-      number = object.cast<int64_t>();
+      int overflow = 0;
+      number = int64_t{PyLong_AsLongLongAndOverflow(object.ptr(), &overflow)};
+      PLAIT_CHECK(overflow == 0, "write", "the number does not fit into 64 bits; got {}",
+                  py::repr(object).cast<std::string>());
     } else {
       number = object.cast<double>();
     }

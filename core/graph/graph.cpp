@@ -265,12 +265,18 @@ Graph rewrite_graph(const Graph& graph, const NodeRewrite& rewrite) {
     const Node& node = graph.node(v);
     operands.clear();
     for (Value operand : node.operands) operands.push_back(map[operand]);
+    const size_t before = result.size();
     Value replacement = rewrite(result, node, operands);
     if (replacement == kNoValue) {
       replacement = result.add(node.op, operands, node.attributes, node.type);
     }
     map[v] = replacement;
-    for (const Origin& origin : graph.origins(v)) result.add_origin(replacement, origin);
+    for (const Origin& origin : graph.origins(v)) {
+      for (size_t added = before; added < result.size(); ++added) {
+        result.add_origin(static_cast<Value>(added), origin);
+      }
+      if (replacement < before) result.add_origin(replacement, origin);
+    }
   }
   for (const Output& output : graph.outputs()) result.add_output(output.name, map[output.value]);
   for (const SizeGuard& guard : graph.guards()) result.add_guard(guard);

@@ -276,17 +276,20 @@ std::optional<Cluster::Entry> Cluster::place(Value v) {
 
   Entry entry;
   Substitution substitution;
+  std::set<uint32_t> taken;
   for (size_t k = 0; k < solution.size(); ++k) {
     const Expr e = simplified(*solution[k]);
     if (contains_element(e)) return std::nullopt;
     substitution.emplace(static_cast<uint32_t>(kUnknown + k), e);
     if (k < rank) {
       entry.tuple.push_back(e);
-    } else if (e.kind() == ExprKind::variable) {
-      entry.reduced.push_back(e.id());
-    } else {
-      return std::nullopt;
+      for (uint32_t id : variables_of(e)) taken.insert(id);
+      continue;
     }
+    // A reduced axis is a group axis of its own, all of it.
+    const bool whole = e.kind() == ExprKind::variable && extents_[e.id()] == unknown_extents[k];
+    if (!whole || !taken.insert(e.id()).second) return std::nullopt;
+    entry.reduced.push_back(e.id());
   }
   for (const Demand& demand : demands) {
     Tuple tuple;

@@ -2,27 +2,36 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
+#include <unordered_map>
 
 #include "core/error.h"
 
 namespace plait::fusion {
 
+namespace {
+
+constexpr uint64_t kSpacing = uint64_t{1} << 32;
+
+}  // namespace
+
 Partition::Partition(const Roles& roles)
     : roles_(roles),
       home_(roles.role.size(), -1),
-      order_(roles.role.size()),
       rank_(roles.role.size()),
       tree_begin_(roles.role.size()),
       tree_size_(roles.role.size(), 1) {
   // By depth: what is early in the order can be computed early, wherever it stands in the graph.
-  const std::vector<std::vector<Value>>& operands = roles.real_operands;
+  const Edges& operands = roles.real_operands;
   std::vector<uint32_t> depth(operands.size(), 0);
   for (size_t v = 0; v < operands.size(); ++v) {
     for (Value operand : operands[v]) depth[v] = std::max(depth[v], depth[operand] + 1);
   }
-  std::iota(order_.begin(), order_.end(), 0);
-  std::ranges::stable_sort(order_, {}, [&](Value v) { return depth[v]; });
-  for (uint32_t i = 0; i < order_.size(); ++i) rank_[order_[i]] = i;
+  std::vector<Value> order(operands.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, {}, [&](Value v) { return depth[v]; });
+  for (size_t i = 0; i < order.size(); ++i) set_rank(order[i], (i + 1) * kSpacing);
+
   for (size_t v = operands.size(); v-- > 0;) {
     if (!operands[v].empty()) tree_size_[operands[v].back()] += tree_size_[v];
   }
@@ -36,49 +45,93 @@ Partition::Partition(const Roles& roles)
   }
 }
 
-void Partition::add_cluster(const std::vector<Value>& values) {
-  const int home = static_cast<int>(clusters_.size());
-  clusters_.push_back(values);
-  for (Value v : values) {
-    PLAIT_INTERNAL_CHECK(home_[v] < 0, "%{} is in two clusters", v);
-    home_[v] = home;
-  }
-  const auto by_rank = [&](Value a, Value b) { return rank_[a] < rank_[b]; };
-  const auto [first, last] = std::minmax_element(values.begin(), values.end(), by_rank);
-  const uint32_t begin = rank_[*first], end = rank_[*last] + 1;
+void Partition::set_rank(Value v, uint64_t rank) {
+  rank_[v] = rank;
+  ranks_.insert(ranks_.end(), rank);
+}
 
-  // What the cluster needs comes before it, the rest of the stretch behind it.
-  std::unordered_set<Value> needed;
-  std::vector<Value> open;
-  for (Value v : values) {
-    const std::vector<Value>& operands = roles_.real_operands[v];
-    open.insert(open.end(), operands.begin(), operands.end());
+void Partition::add_cluster(const std::vector<Value>& values) {
+  for (Value v : values) PLAIT_INTERNAL_CHECK(home_[v] < 0, "%{} is in two clusters", v);
+  const auto by_rank = [&](Value a, Value b) { return rank_[a] < rank_[b]; };
+  const auto [min, max] = std::minmax_element(values.begin(), values.end(), by_rank);
+  const uint64_t first = rank_[*min], last = rank_[*max];
+  // The cluster stands where its last member stood and what needs a member behind it, or where its
+  // first stood and what a member needs before it: what is found sooner.
+  std::optional<std::vector<Value>> behind, before;
+  for (size_t most = 64; !behind && !before; most *= 2) {
+    behind = between(values, roles_.real_users, first, last, most);
+    if (!behind) before = between(values, roles_.real_operands, first, last, most);
   }
+  const uint64_t rank = behind ? last : first;
+  for (Value v : values) {
+    home_[v] = static_cast<int>(clusters_.size());
+    if (rank_[v] != rank) ranks_.erase(rank_[v]);
+    rank_[v] = rank;
+  }
+  clusters_.push_back(values);
+  move(behind ? std::move(*behind) : std::move(*before), values.front(), behind.has_value());
+}
+
+std::vector<Value> Partition::members_of(Value v) const {
+  return home_[v] < 0 ? std::vector<Value>{v} : clusters_[home_[v]];
+}
+
+// One value of each unit of ranks in (first, last) that `values` reach, or nothing if they are
+// many.
+std::optional<std::vector<Value>> Partition::between(const std::vector<Value>& values,
+                                                     const Edges& edges, uint64_t first,
+                                                     uint64_t last, size_t most) const {
+  std::unordered_set<uint64_t> found;
+  const std::unordered_set<Value> members(values.begin(), values.end());
+  std::vector<Value> result, open;
+  for (Value v : values) open.insert(open.end(), edges[v].begin(), edges[v].end());
   while (!open.empty()) {
     const Value v = open.back();
     open.pop_back();
-    if (rank_[v] < begin || home_[v] == home || !needed.insert(v).second) continue;
-    const std::vector<Value>& operands = roles_.real_operands[v];
-    open.insert(open.end(), operands.begin(), operands.end());
-    if (home_[v] < 0) continue;
-    const std::vector<Value>& whole = clusters_[home_[v]];
-    open.insert(open.end(), whole.begin(), whole.end());
-  }
-  std::vector<Value> stretch;
-  const auto take = [&](auto&& belongs) {
-    for (uint32_t i = begin; i < end; ++i) {
-      if (belongs(order_[i])) stretch.push_back(order_[i]);
+    if (rank_[v] <= first || rank_[v] >= last || members.contains(v)) continue;
+    if (!found.insert(rank_[v]).second) continue;
+    if (result.size() == most) return std::nullopt;
+    result.push_back(v);
+    for (Value member : members_of(v)) {
+      open.insert(open.end(), edges[member].begin(), edges[member].end());
     }
-  };
-  take([&](Value v) { return needed.contains(v); });
-  take([&](Value v) { return home_[v] == home; });
-  take([&](Value v) { return home_[v] != home && !needed.contains(v); });
-  for (uint32_t i = begin; i < end; ++i) {
-    const Value v = stretch[i - begin];
-    const bool follows = i > begin && home_[v] >= 0 && home_[v] == home_[order_[i - 1]];
-    order_[i] = v;
-    rank_[v] = follows ? rank_[order_[i - 1]] : i;
   }
+  return result;
+}
+
+// Gives the units ranks next to the cluster's, in the order they had.
+void Partition::move(std::vector<Value> units, Value cluster, bool behind) {
+  if (units.empty()) return;
+  const auto gap = [&] {
+    const auto place = ranks_.find(rank_[cluster]);
+    if (!behind) return std::pair(place == ranks_.begin() ? 0 : *std::prev(place), *place);
+    return std::pair(*place, std::next(place) == ranks_.end() ? *place + kSpacing * units.size()
+                                                              : *std::next(place));
+  };
+  auto [low, high] = gap();
+  if (high - low <= units.size()) {
+    respace();
+    std::tie(low, high) = gap();
+  }
+  std::ranges::sort(units, {}, [&](Value v) { return rank_[v]; });
+  const uint64_t step = (high - low) / (units.size() + 1);
+  for (Value unit : units) {
+    ranks_.erase(rank_[unit]);
+    low += step;
+    ranks_.insert(low);
+    for (Value member : members_of(unit)) rank_[member] = low;
+  }
+}
+
+void Partition::respace() {
+  std::unordered_map<uint64_t, uint64_t> renamed;
+  std::set<uint64_t> spaced;
+  for (uint64_t rank : ranks_) {
+    renamed[rank] = (spaced.size() + 1) * kSpacing;
+    spaced.insert(spaced.end(), renamed[rank]);
+  }
+  for (uint64_t& rank : rank_) rank = renamed.at(rank);
+  ranks_ = std::move(spaced);
 }
 
 void Reach::start_at(Value member) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <queue>
+#include <set>
 #include <unordered_set>
 #include <vector>
 
@@ -10,31 +12,38 @@
 
 namespace plait::fusion {
 
-// Which cluster each value is in, and a topological order of clusters and single values. A cluster
-// has one rank; along every edge that leaves it ranks rise.
+// Which cluster each value is in, and a topological order of units: clusters and single values.
 class Partition {
  public:
   explicit Partition(const Roles& roles);
 
   int home(Value v) const { return home_[v]; }  // -1: in no cluster
   const std::vector<Value>& cluster(int home) const { return clusters_[home]; }
-  size_t size() const { return clusters_.size(); }
-  uint32_t rank(Value v) const { return rank_[v]; }
+  // One number a unit; along every edge between units it rises.
+  uint64_t rank(Value v) const { return rank_[v]; }
   // Whether v is known to need `needed`: a path of last operands leads there. At once, however far.
   bool surely_needs(Value v, Value needed) const {
     return tree_begin_[v] - tree_begin_[needed] < tree_size_[needed];
   }
 
-  // Makes single values one cluster; no path may leave it and come back. Takes time by how far
-  // they lie apart in the order, not by the size of the graph.
+  // Makes single values one cluster; no path may leave it and come back. The time it takes grows
+  // with what needs its members, or what they need, between the first and the last of them.
   void add_cluster(const std::vector<Value>& values);
 
  private:
+  using Edges = std::vector<std::vector<Value>>;
+  std::optional<std::vector<Value>> between(const std::vector<Value>& values, const Edges& edges,
+                                            uint64_t first, uint64_t last, size_t most) const;
+  std::vector<Value> members_of(Value unit) const;
+  void move(std::vector<Value> units, Value cluster, bool behind);
+  void set_rank(Value v, uint64_t rank);
+  void respace();
+
   const Roles& roles_;
   std::vector<int> home_;
   std::vector<std::vector<Value>> clusters_;
-  std::vector<Value> order_;    // clusters lie together
-  std::vector<uint32_t> rank_;  // by value: the position of its cluster's first
+  std::vector<uint64_t> rank_;
+  std::set<uint64_t> ranks_;  // in use
   // Each value below its last operand: a forest, in the order of a walk, with the sizes of
   // subtrees.
   std::vector<uint32_t> tree_begin_, tree_size_;
@@ -53,8 +62,8 @@ class Reach {
   bool reaches(Value v, const std::function<bool(Value)>& is_member);
 
  private:
-  using Entry = std::pair<uint32_t, Value>;
-  uint32_t distance(Value v) const { return upwards_ ? ~partition_.rank(v) : partition_.rank(v); }
+  using Entry = std::pair<uint64_t, Value>;
+  uint64_t distance(Value v) const { return upwards_ ? ~partition_.rank(v) : partition_.rank(v); }
 
   const Partition& partition_;
   const Edges& edges_;

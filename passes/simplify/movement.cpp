@@ -174,10 +174,12 @@ Simplifier::Rule Simplifier::reindex_of_reindex(const std::vector<Value>& operan
                                                 const Attributes& a, const Type& type,
                                                 const std::vector<bool>& inside) {
   const Node inner = node(operands[0]);  // a copy: the graph grows
+  // An index error of the inner one names its op, and a position in its own result.
+  if (inner.attributes.out_of_range == OutOfRange::error) return std::nullopt;
   const Shape extents = type_of(inner.operands[0]).shape;
   if (!all_of(inside)) {
     if (a.out_of_range == OutOfRange::error || inner.attributes.fill != a.fill ||
-        inner.attributes.out_of_range == OutOfRange::error || reads_tensors(inner.attributes.map)) {
+        reads_tensors(inner.attributes.map)) {
       return std::nullopt;
     }
     for (uint32_t k = 0; k < inside.size(); ++k) {
@@ -186,11 +188,6 @@ Simplifier::Rule Simplifier::reindex_of_reindex(const std::vector<Value>& operan
         return std::nullopt;
       }
     }
-  }
-  // An index error of the inner one is raised for every position, so each has to stay.
-  if (inner.attributes.out_of_range == OutOfRange::error &&
-      element_count(type.shape) != element_count(inner.type.shape)) {
-    return std::nullopt;
   }
   const auto inner_tensors = static_cast<uint32_t>(inner.operands.size() - 1);
   std::vector<Expr> outer;

@@ -1,6 +1,7 @@
 #include "python/lazy/call.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -264,8 +265,30 @@ Ref call_op(std::string_view name, std::vector<CallArgument> arguments, std::vec
   return make_call(find_operation(name), std::move(arguments), std::move(operands))[0];
 }
 
+namespace {
+
+// What gradients passed through forgets how it was computed.
+void free_history(Node* loss) {
+  std::vector<Node*> pending = {loss};
+  while (!pending.empty()) {
+    Node* node = pending.back();
+    pending.pop_back();
+    if (node->operands.empty() || node->history_freed) continue;
+    node->history_freed = true;
+    node->cut =
+        "backward() has been called on this loss, or on one that was computed with it, which then "
+        "forgot how it was computed. hint: backward(retain_graph=True), or compute the loss again";
+    for (const Ref& operand : node->operands) {
+      if (operand.node->requires_grad) pending.push_back(operand.node.get());
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Ref>& wrt,
                           GradientOptions options) {
+  if (Capture* capture = Capture::current()) capture->note_gradient();
   auto node = std::make_shared<Node>(Kind::gradient);
   node->operands.push_back(loss);
   node->has_seed = static_cast<bool>(seed);
@@ -277,39 +300,44 @@ std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Re
   }
   node->set_types(std::move(types));
   node->requires_grad = options.create_graph;
-  node->frees_history = options.frees_history && !loss.node->operands.empty();
-  if (node->frees_history) {
-    loss.node->cut =
-        "backward() has been called on this loss, which then forgot how it was computed. hint: "
-        "backward(retain_graph=True), or compute the loss again";
-  }
+  set_pending(*node, true);
+  if (options.frees_history) free_history(loss.node.get());
   std::vector<Ref> results;
   for (uint32_t i = 0; i < wrt.size(); ++i) results.push_back({node, i});
   return results;
 }
 
-std::vector<std::shared_ptr<Cell>> leaves_of(const Ref& loss) {
-  std::vector<std::pair<uint64_t, std::shared_ptr<Cell>>> found;
+std::vector<Leaf> leaves_of(const Ref& loss) {
+  std::map<uint64_t, std::pair<std::shared_ptr<Cell>, Ref>> found;  // by the node's id
   std::set<const Node*> seen = {loss.node.get()};
-  std::vector<const Node*> pending = {loss.node.get()};
+  std::vector<NodePtr> pending = {loss.node};
   while (!pending.empty()) {
-    const Node* node = pending.back();
+    const NodePtr node = std::move(pending.back());
     pending.pop_back();
     PLAIT_CHECK(!node->cut, "grad", "{}", node->cut);
     if (auto cell = node->leaf.lock(); cell && node->operands.empty()) {
-      found.emplace_back(node->id, std::move(cell));
+      found.emplace(node->id, std::pair(std::move(cell), Ref{node, 0}));
     }
     for (const Ref& operand : node->operands) {
-      const Node* next = operand.node.get();
-      if (next->requires_grad && seen.insert(next).second) pending.push_back(next);
+      const NodePtr& next = operand.node;
+      if (next->requires_grad && seen.insert(next.get()).second) pending.push_back(next);
     }
   }
-  std::sort(found.begin(), found.end());
-  std::vector<std::shared_ptr<Cell>> cells;
-  for (auto& [id, cell] : found) {
-    if (std::find(cells.begin(), cells.end(), cell) == cells.end()) cells.push_back(cell);
+  std::vector<Leaf> leaves;
+  std::map<const Cell*, size_t> number;
+  for (auto& [id, leaf] : found) {
+    const auto [it, is_new] = number.emplace(leaf.first.get(), leaves.size());
+    if (is_new) leaves.push_back({leaf.first, {}});
+    leaves[it->second].values.push_back(leaf.second);
   }
-  return cells;
+  return leaves;
+}
+
+void append_arguments(std::string& key, const std::vector<CallArgument>& arguments) {
+  for (const CallArgument& argument : arguments) {
+    append(key, argument.index());
+    std::visit(AppendArgument{key}, argument);
+  }
 }
 
 void clear_call_memory() { memory().clear(); }

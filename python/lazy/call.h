@@ -49,13 +49,21 @@ std::vector<Argument> to_arguments(const Call& call, const std::vector<Tensor>& 
 // The gradients of `loss` by `wrt`, in order; those that it does not depend on are zeros.
 struct GradientOptions {
   bool create_graph = false;   // the gradients have gradients
-  bool frees_history = false;  // the loss forgets how it was computed
+  bool frees_history = false;  // all that is between `wrt` and the loss forgets how it was computed
 };
 std::vector<Ref> gradient(const Ref& loss, const Ref& seed, const std::vector<Ref>& wrt,
                           GradientOptions options);
-// The tensors with requires_grad that `loss` was computed from, in the order they were made.
+// The tensors with requires_grad that `loss` was computed from, in the order they were made, with
+// the values that it read: several where one was written to in between.
 // UserError if gradients can't pass on the way to them.
-std::vector<std::shared_ptr<Cell>> leaves_of(const Ref& loss);
+struct Leaf {
+  std::shared_ptr<Cell> cell;
+  std::vector<Ref> values;
+};
+std::vector<Leaf> leaves_of(const Ref& loss);
+
+// Adds bytes that stand for the arguments, as long as the process lives.
+void append_arguments(std::string& key, const std::vector<CallArgument>& arguments);
 
 void clear_call_memory();
 size_t call_memory_size();

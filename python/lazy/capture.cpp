@@ -29,9 +29,14 @@ Capture::External& Capture::external(const std::shared_ptr<Cell>& cell, const Re
       input = placeholder_node("captured" + std::to_string(externals_.size()), present.type());
       input.node->requires_grad = present.node->requires_grad;
     }
-    externals_.push_back({cell, input, input});
+    externals_.push_back({cell, input, input, std::nullopt});
   }
   return externals_[it->second];
+}
+
+void Capture::bind(const std::shared_ptr<Cell>& cell, size_t argument, Ref input) {
+  if (!index_.emplace(cell.get(), externals_.size()).second) return;
+  externals_.push_back({cell, input, input, argument});
 }
 
 Ref Capture::read(const std::shared_ptr<Cell>& cell, const Ref& present) {

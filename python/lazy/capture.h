@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "python/lazy/node.h"
@@ -29,11 +30,18 @@ class Capture {
     std::shared_ptr<Cell> cell;
     Ref input;  // a placeholder, or the slot's node
     Ref now;
+    std::optional<size_t> argument;  // the cell is the one that this argument has when it runs
     bool written() const { return !(now == input); }
   };
   Ref read(const std::shared_ptr<Cell>& cell, const Ref& present);
   void write(const std::shared_ptr<Cell>& cell, const Ref& present, Ref value);
+  // Makes an argument's cell one of outside, whose value a run brings as `input`.
+  void bind(const std::shared_ptr<Cell>& cell, size_t argument, Ref input);
   const std::vector<External>& externals() const { return externals_; }  // in order of first use
+
+  // Whether the function asked for gradients.
+  bool differentiates() const { return differentiates_; }
+  void note_gradient() { differentiates_ = true; }
 
  private:
   External& external(const std::shared_ptr<Cell>& cell, const Ref& present);
@@ -41,6 +49,7 @@ class Capture {
   uint64_t id_;
   Capture* outer_;
   bool active_ = true;
+  bool differentiates_ = false;
   std::vector<External> externals_;
   std::map<const Cell*, size_t> index_;
 };

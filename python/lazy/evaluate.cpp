@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <list>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/graph/build.h"
@@ -179,6 +180,32 @@ void add_numbers(std::map<std::string, Array>& inputs, const Plan& plan,
   }
 }
 
+bool all_computed(const Node& node) {
+  for (uint32_t i = 0; i < node.types.size(); ++i) {
+    if (!node.computed(i)) return false;
+  }
+  return true;
+}
+bool keeps_history(const Node& node) { return node.requires_grad && !node.history_freed; }
+
+// What gradients that do not run now pass through.
+std::unordered_set<const Node*> needed_by_other_gradients(const Plan& plan) {
+  std::unordered_set<const Node*> needed;
+  std::vector<const Node*> pending;
+  for (const Node* gradient : pending_gradients()) {
+    if (!plan.emits(*gradient)) pending.push_back(gradient);
+  }
+  while (!pending.empty()) {
+    const Node* node = pending.back();
+    pending.pop_back();
+    for (const Ref& operand : node->operands) {
+      const Node* next = operand.node.get();
+      if (next->requires_grad && needed.insert(next).second) pending.push_back(next);
+    }
+  }
+  return needed;
+}
+
 // Results go to their nodes, which forget their operands unless gradients may need them.
 void keep_results(const Plan& plan, std::vector<Array> results) {
   for (size_t i = 0; i < plan.outputs().size(); ++i) {
@@ -186,20 +213,64 @@ void keep_results(const Plan& plan, std::vector<Array> results) {
     ref.node->arrays[ref.index] = std::move(results[i]);
     ref.node->depth = 0;
   }
-  std::vector<NodePtr> losses;
-  for (const Ref& ref : plan.outputs()) {
-    Node& node = *ref.node;
-    bool all = true;
-    for (uint32_t i = 0; i < node.types.size(); ++i) all &= node.computed(i);
-    if (!all || node.requires_grad) continue;
-    if (node.frees_history && !node.operands.empty()) losses.push_back(node.operands[0].node);
-    node.operands.clear();
-    node.key = {};
-  }
-  for (const NodePtr& loss : losses) {
-    if (loss->computed(0)) loss->operands.clear();
+  const std::unordered_set<const Node*> needed = needed_by_other_gradients(plan);
+  for (const NodePtr& node : plan.nodes()) {
+    if (!all_computed(*node)) continue;
+    if (node->kind == Kind::gradient) set_pending(*node, false);
+    if (keeps_history(*node) || needed.contains(node.get())) continue;
+    node->operands.clear();
+    node->key = {};
   }
 }
+
+// Programs change the memory of a slot that nobody else holds. The values of slots that this plan
+// alone needs are let go of while its program runs.
+class SlotLoan {
+ public:
+  SlotLoan(const Plan& plan, const std::vector<Ref>& also_held) {
+    std::unordered_map<const Node*, int64_t> held;  // references from here
+    const auto count = [&](const std::vector<Ref>& refs) {
+      for (const Ref& ref : refs) ++held[ref.node.get()];
+    };
+    count(also_held);
+    count(plan.inputs());
+    count(plan.outputs());
+    for (const NodePtr& node : plan.nodes()) {
+      ++held[node.get()];
+      count(node->operands);
+    }
+    for (const NodePtr& node : plan.draws()) ++held[node.get()];
+    std::unordered_set<const Node*> outputs;
+    for (const Ref& ref : plan.outputs()) outputs.insert(ref.node.get());
+    const std::unordered_set<const Node*> histories = needed_by_other_gradients(plan);
+    std::unordered_set<const Node*> needed = histories;
+    for (size_t i = plan.nodes().size(); i-- > 0;) {
+      const NodePtr& node = plan.nodes()[i];
+      const bool wanted = needed.contains(node.get()) || node.use_count() > held[node.get()];
+      const bool known = outputs.contains(node.get()) || all_computed(*node);
+      const bool forgets = known && !keeps_history(*node) && !histories.contains(node.get());
+      if (!wanted || forgets) continue;
+      for (const Ref& operand : node->operands) needed.insert(operand.node.get());
+    }
+    for (size_t i = 0; i < plan.inputs().size(); ++i) {
+      const NodePtr& node = plan.inputs()[i].node;
+      if (!plan.reads_slot(i) || needed.contains(node.get())) continue;
+      if (node.use_count() > held[node.get()]) continue;
+      node->arrays[0].buffer.reset();
+      lent_.push_back(node);
+    }
+  }
+  ~SlotLoan() {
+    for (const NodePtr& node : lent_) {
+      if (node->slot_version == node->slot->version()) node->arrays[0] = node->slot->value();
+    }
+  }
+  SlotLoan(const SlotLoan&) = delete;
+  SlotLoan& operator=(const SlotLoan&) = delete;
+
+ private:
+  std::vector<NodePtr> lent_;
+};
 
 struct Step {
   Recent<CachedProgram>& programs;
@@ -246,14 +317,18 @@ std::vector<Array> run_found(Found& found, const Plan& plan, const Step& step,
 void run_plan(const Plan& plan, const Step& step) {
   const std::map<std::string, Array> inputs = inputs_of(plan);
   Found found = find_program(plan, step, false);
+  const auto run = [&] {
+    const SlotLoan loan(plan, step.gradients);
+    return run_found(found, plan, step, inputs);
+  };
   std::vector<Array> results;
   try {
-    results = run_found(found, plan, step, inputs);
+    results = run();
   } catch (const UserError&) {
     // A program that equal calls shared names the lines of the first of them.
     if (found.is_new) throw;
     found = find_program(plan, step, true);
-    results = run_found(found, plan, step, inputs);
+    results = run();
   }
   if (step.optimizer) step.optimizer->advance();
   keep_results(plan, std::move(results));
@@ -295,7 +370,7 @@ Array array_of(const Ref& ref) {
   return ref.node->arrays[ref.index];
 }
 
-void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<Ref>& gradients,
+void step(const std::shared_ptr<optim::Optimizer>& optimizer, std::vector<Ref> gradients,
           StepPrograms& programs) {
   check_not_capturing("step");
   std::vector<Ref> targets;
@@ -304,7 +379,8 @@ void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<
   }
   PLAIT_CHECK(!targets.empty(), "step",
               "no parameter has a gradient. hint: call backward() on the loss first");
-  run_plan(Plan(targets, true, true), {programs.recent, optimizer, gradients});
+  const Plan plan(std::move(targets), true, true);
+  run_plan(plan, {programs.recent, optimizer, std::move(gradients)});
 }
 
 namespace {

@@ -23,8 +23,9 @@ Array array_of(const Ref& ref);
 // The programs of one optimizer's steps, which hold its parameters: they live as long as it does.
 class StepPrograms;
 std::shared_ptr<StepPrograms> make_step_programs();
-// One step of the optimizer with these gradients, which may be absent.
-void step(const std::shared_ptr<optim::Optimizer>& optimizer, const std::vector<Ref>& gradients,
+// One step of the optimizer with these gradients, which may be absent. In the parameters' memory,
+// unless somebody else still needs their old values.
+void step(const std::shared_ptr<optim::Optimizer>& optimizer, std::vector<Ref> gradients,
           StepPrograms& programs);
 
 // A captured function as a program: results, then the new values of externals without slots that

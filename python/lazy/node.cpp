@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "core/error.h"
+#include "python/lazy/call.h"
 #include "python/lazy/capture.h"
 #include "python/lazy/evaluate.h"
 
@@ -22,6 +23,25 @@ thread_local Line current_line;
 }  // namespace
 
 LiveCounts live_counts() { return counts; }
+
+namespace {
+
+std::set<const Node*>& pending() {
+  static auto& nodes = *new std::set<const Node*>;
+  return nodes;
+}
+
+}  // namespace
+
+const std::set<const Node*>& pending_gradients() { return pending(); }
+
+void set_pending(const Node& gradient, bool on) {
+  if (on) {
+    pending().insert(&gradient);
+  } else {
+    pending().erase(&gradient);
+  }
+}
 
 Hash hash_bytes(const std::string& bytes) {
   const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
@@ -44,6 +64,7 @@ Node::Node(Kind kind)
 // A chain of nodes that only hold each other is taken apart here, not by nested destructors.
 Node::~Node() {
   --counts.nodes;
+  if (kind == Kind::gradient) set_pending(*this, false);
   std::vector<Ref> pending = std::move(operands);
   while (!pending.empty()) {
     const Ref last = std::move(pending.back());
@@ -94,7 +115,8 @@ Cell::~Cell() {
 Ref Cell::own_value() {
   if (!slot_) return value_;
   NodePtr node = of_slot_.lock();
-  if (!node || node->slot_version != slot_->version()) {
+  const bool known = node && node->slot_version == slot_->version() && node->computed(0);
+  if (!known) {
     node = std::make_shared<Node>(Kind::slot);
     node->set_types({slot_->type()});
     node->arrays[0] = slot_->value();
@@ -115,13 +137,18 @@ Ref Cell::value() {
 
 void Cell::set_value(Ref value) {
   Capture* capture = Capture::current();
+  // What gradients are asked of stays so, whatever is written to it under no_grad.
+  const bool stays_leaf = is_leaf() && requires_grad() && !value.node->requires_grad;
+  if (stays_leaf && capture) {
+    value = call_op("detach", {OperandIndex{0}}, {value});
+    value.node->requires_grad = true;
+  }
   if (capture && trace != capture->id()) {
     capture->write(shared_from_this(), own_value(), std::move(value));
     return;
   }
   PLAIT_INTERNAL_CHECK(!slot_, "a slot's value is set by Slot::set");
-  // What gradients are asked of stays so, whatever is written to it under no_grad.
-  if (is_leaf() && requires_grad() && !value.node->requires_grad) {
+  if (stays_leaf && !capture) {
     value = array_node(array_of(value));
     value.node->requires_grad = true;
     value.node->leaf = weak_from_this();
@@ -135,7 +162,7 @@ Type Cell::type() { return slot_ ? slot_->type() : value_.type(); }
 
 bool Cell::is_leaf() const {
   if (slot_ || !value_.node->requires_grad) return true;
-  return value_.node->operands.empty() && !value_.node->cut;
+  return value_.node->operands.empty() && !value_.node->cut && !value_.node->is_result;
 }
 
 void Cell::set_requires_grad(bool on) {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -86,8 +87,9 @@ struct Node {
   const Kind kind;
   const uint64_t id;  // rises with time; operands have smaller ones
   bool requires_grad = false;
+  bool is_result = false;  // of a placeholder: it stands for the result of a call
   bool has_seed = false;
-  bool frees_history = false;  // of a gradient: its loss then forgets how it was computed
+  bool history_freed = false;  // by backward(): how it was computed is forgotten once it is known
   const char* cut = nullptr;   // why gradients that should pass through the node can not
   std::vector<Ref> operands;
   std::vector<Type> types;    // by result
@@ -108,6 +110,10 @@ struct Node {
 };
 
 inline const Type& Ref::type() const { return node->types[index]; }
+
+// The gradients that are not known yet: they need how their losses were computed.
+const std::set<const Node*>& pending_gradients();
+void set_pending(const Node& gradient, bool pending);
 
 // How many there are, for leak tests.
 struct LiveCounts {

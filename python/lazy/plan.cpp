@@ -13,10 +13,10 @@ bool is_memory(const Node& node) {
 
 }  // namespace
 
-Plan::Plan(const std::vector<Ref>& targets, bool keep_held, bool slots) : slots_(slots) {
+Plan::Plan(std::vector<Ref> targets, bool keep_held, bool slots) : slots_(slots) {
   collect(targets);
   collect_inputs(targets);
-  collect_outputs(targets, keep_held);
+  collect_outputs(std::move(targets), keep_held);
   hash();
 }
 
@@ -71,11 +71,11 @@ void Plan::collect_inputs(const std::vector<Ref>& targets) {
   for (const Ref& target : targets) use(target);
 }
 
-void Plan::collect_outputs(const std::vector<Ref>& targets, bool keep_held) {
-  outputs_ = targets;
+void Plan::collect_outputs(std::vector<Ref> targets, bool keep_held) {
+  outputs_ = std::move(targets);
   if (!keep_held) return;
   std::map<std::pair<const Node*, uint32_t>, bool> seen;
-  for (const Ref& target : targets) seen[{target.node.get(), target.index}] = true;
+  for (const Ref& target : outputs_) seen[{target.node.get(), target.index}] = true;
   for (const NodePtr& node : nodes_) {
     bool any = false;
     for (uint32_t i = 0; i < node->types.size(); ++i) {

@@ -15,7 +15,7 @@ class Plan {
   // through them. Also gives the results that cells hold and that are computed on the way
   // (`keep_held`), so that nothing is computed twice.
   // With `slots` the values that slots still have are read from the slots, not brought as inputs.
-  Plan(const std::vector<Ref>& targets, bool keep_held, bool slots);
+  Plan(std::vector<Ref> targets, bool keep_held, bool slots);
 
   struct Number {  // a floating number that a call has as its argument
     size_t node, argument;
@@ -27,7 +27,8 @@ class Plan {
   const std::vector<Number>& numbers() const { return numbers_; }
   const std::vector<Ref>& outputs() const { return outputs_; }  // the targets first
   const std::vector<NodePtr>& draws() const { return draws_; }  // nodes whose key is an input
-  bool emits(const Ref& ref) const { return ordinal_.contains(ref.node.get()); }
+  bool emits(const Node& node) const { return ordinal_.contains(&node); }
+  bool emits(const Ref& ref) const { return emits(*ref.node); }
   size_t input_number(const Ref& ref) const {
     return input_number_.at({ref.node.get(), ref.index});
   }
@@ -41,7 +42,7 @@ class Plan {
  private:
   void collect(const std::vector<Ref>& targets);
   void collect_inputs(const std::vector<Ref>& targets);
-  void collect_outputs(const std::vector<Ref>& targets, bool keep_held);
+  void collect_outputs(std::vector<Ref> targets, bool keep_held);
   void hash();
 
   bool slots_;

@@ -32,7 +32,7 @@ from plait._tensor import einsum, largest as max, smallest as min  # noqa: A004
 from plait._autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from plait._compile import compile
 from plait._files import load, save
-from plait import nn, optim, models
+from plait import nn, optim, models, utils
 
 # Lines of errors and dumps are those of the caller outside.
 _core.set_package_folder(_os.path.dirname(__file__) + _os.sep)

@@ -38,6 +38,7 @@ from plait import _tensor as _tensor
 from plait import models as models
 from plait import nn as nn
 from plait import optim as optim
+from plait import utils as utils
 
 bf16: DType
 bfloat16: DType

@@ -131,14 +131,21 @@ class Compiled:
         leaves = []
         structure = _flatten((args, kwargs), leaves)
         kinds = tuple(
-            (str(leaf.dtype), isinstance(leaf, Tensor) and leaf.requires_grad, len(leaf.shape))
+            (str(leaf.dtype), _core.grad_kind(leaf) if isinstance(leaf, Tensor) else 0,
+             len(leaf.shape))
             for leaf in leaves
         )
         shapes = tuple(tuple(leaf.shape) for leaf in leaves)
         signature = (structure, kinds, _core.grad_enabled(), self._options())
         known = self._programs.get((signature, self._symbolic(signature, shapes)))
         if known is None:
-            known = self._compile(signature, shapes, leaves)
+            known = self._add(signature, shapes, leaves)
+        sharing = known[0].sharing(leaves)
+        if sharing.key:
+            known = self._programs.get((signature, self._sizes_of(sharing, signature, shapes),
+                                        sharing.key))  # fmt: skip
+        if known is None or not known[0].is_compiled:
+            known = self._add(signature, shapes, leaves, sharing)
         return (*known, leaves)
 
     @staticmethod
@@ -154,14 +161,20 @@ class Compiled:
             self._sizes.add(signature, sizes)
         return sizes.shapes(shapes)
 
-    def _compile(self, signature, shapes, leaves):
-        symbolic = self._symbolic(signature, shapes)
+    def _sizes_of(self, sharing, signature, shapes):
+        return shapes if sharing and sharing.fixed_sizes else self._symbolic(signature, shapes)
+
+    def _add(self, signature, shapes, leaves, sharing=None):
+        """Captures the function, and compiles it unless some arguments share memory and `sharing`,
+        which says how, is not given."""
+        symbolic = self._sizes_of(sharing, signature, shapes)
         try:
-            known = self._capture(signature, symbolic, leaves)
+            known = self._capture(signature, symbolic, leaves, sharing)
         except Exception as error:
             if symbolic == shapes:
                 raise
-            known = self._capture(signature, shapes, leaves)  # raises the same if sizes are not why
+            # Raises the same if sizes are not why.
+            known = self._capture(signature, shapes, leaves, sharing)
             self._dynamic = False
             symbolic = shapes
             warnings.warn(
@@ -169,10 +182,11 @@ class Compiled:
                 f"each shape compiles a program (the latest {_MOST_PROGRAMS} are kept): {error}",
                 stacklevel=4,
             )
-        self._programs.add((signature, symbolic), known)
+        key = (sharing.key,) if sharing and sharing.key else ()
+        self._programs.add((signature, symbolic, *key), known)
         return known
 
-    def _capture(self, signature, shapes, leaves):
+    def _capture(self, signature, shapes, leaves, sharing):
         dims = {}
 
         def size(axis):
@@ -182,23 +196,25 @@ class Compiled:
                 dims[axis] = _core.dim(axis[0], _LEAST_SYMBOLIC, axis[1])
             return dims[axis]
 
-        scope = _core.CaptureScope()
+        captured = _core.CapturedProgram()
         try:
-            placeholders = [
-                scope.placeholder(
-                    leaf.dtype,
-                    [size(axis) for axis in shape],
-                    isinstance(leaf, Tensor) and leaf.requires_grad,
-                )
-                for leaf, shape in zip(leaves, shapes)
+            given = [_core.Given.placeholder] * len(leaves)
+            if sharing and sharing.key:
+                given = sharing.given
+            arguments = [
+                captured.argument(leaf, [size(axis) for axis in shape], kind)
+                for leaf, shape, kind in zip(leaves, shapes, given)
             ]
-            args, kwargs = _unflatten(signature[0], iter(placeholders))
+            args, kwargs = _unflatten(signature[0], iter(arguments))
             outputs = []
             result = _flatten(self._function(*args, **kwargs), outputs)
             outputs = [o if isinstance(o, Tensor) else _core.tensor(o) for o in outputs]
-            return scope.compile(outputs, self._optimizer), result
+            captured.set_results(outputs, self._optimizer)
         finally:
-            scope.end()
+            captured.end()
+        if sharing or not captured.sharing(leaves).key:
+            captured.compile()
+        return captured, result
 
 
 def compile(function=None, optimizer=None, *, dynamic=True):  # noqa: A001

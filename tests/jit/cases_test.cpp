@@ -339,12 +339,12 @@ TEST_CASE_METHOD(Cases, "C23: blanks and other letters in the folders of the cac
 
 TEST_CASE_METHOD(Cases, "F01: compiled as a whole a training step needs no more than op by op") {
   std::mt19937 random(1);
-  const Tensor x = make("x", test::random_array(DType::f32, {64, 32}, random));
+  const Tensor x = make("x", test::random_array(DType::f32, {512, 32}, random));
   const Tensor w1 = make("w1", test::random_array(DType::f32, {32, 48}, random));
-  const Tensor w2 = make("w2", test::random_array(DType::f32, {48, 3000}, random));
-  Numbers classes(64);
-  for (size_t i = 0; i < 64; ++i) classes[i] = static_cast<double>(i * 37 % 3000);
-  const Tensor targets = make("targets", array(DType::i64, {64}, classes));
+  const Tensor w2 = make("w2", test::random_array(DType::f32, {48, 50'000}, random));
+  Numbers classes(512);
+  for (size_t i = 0; i < 512; ++i) classes[i] = static_cast<double>(i * 37 % 50'000);
+  const Tensor targets = make("targets", array(DType::i64, {512}, classes));
   const Tensor loss = cross_entropy(matmul(gelu(matmul(x, w1)), w2), targets);
   const std::shared_ptr<Graph> graph = current_graph();
   std::vector<Tensor> outputs = {loss};

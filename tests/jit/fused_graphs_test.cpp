@@ -58,6 +58,33 @@ TEST_CASE("a gather between axes that turn out empty") {
   }
 }
 
+// A sum joins a nest that reads the same elements only if it sums over all of the nest's axis.
+TEST_CASE("a sum over a whole tensor beside one over a row of it, and one beside a diagonal") {
+  check_text(R"(graph
+    %0 = input "x" : f32[4, 6]
+    %1 = reindex [0, i0] fill 0 %0 : f32[6]
+    %2 = reduce sum [0] %1 : f32[]
+    %3 = reindex [floor_div(i0, 6), mod(i0, 6)] fill 0 %0 : f32[24]
+    %4 = reduce sum [0] %3 : f32[]
+    %5 = broadcast [] %2 : f32[6]
+    %6 = binary sub %1 %5 : f32[6]
+    %7 = reduce sum [0] %6 : f32[]
+    output "row" %7
+    output "whole" %4
+  )");
+  check_text(R"(graph
+    %0 = input "x" : f32[5, 5]
+    %1 = reindex [i0, i0] fill 0 %0 : f32[5]
+    %2 = unary exp %1 : f32[5]
+    %3 = reduce sum [0] %2 : f32[]
+    %4 = reduce sum [0, 1] %0 : f32[]
+    %5 = reduce max [1] %0 : f32[5]
+    output "diagonal" %3
+    output "whole" %4
+    output "rows" %5
+  )");
+}
+
 // The order of additions goes by the operand's axes: what is summed in another order, or over axes
 // that lie apart there, keeps the bits it has alone.
 TEST_CASE("sums over the same elements in several orders of their axes") {

@@ -12,6 +12,8 @@
 namespace plait {
 namespace {
 
+using Catch::Matchers::Contains;
+
 Array filled(std::vector<int64_t> shape, double value) {
   return Array::full(DType::f32, std::move(shape), Scalar(DType::f32, value));
 }
@@ -83,6 +85,41 @@ TEST_CASE_METHOD(Storing, "an elementwise update of a slot goes over its old val
     CHECK(all_are(w->value(), 31));
     CHECK(w->value().buffer != held.buffer);
   }
+}
+
+TEST_CASE_METHOD(Storing,
+                 "an update waits for the readers of the old value that it does not need") {
+  const auto w = slot_of("w", {64, 64}, 0.5), b = slot_of("b", {64}, 0.25);
+  const Tensor x = input("x", DType::f32, {8, 64});
+  const Tensor y = matmul(x, parameter(w)) + parameter(b);
+  // As a layer's backward does: the update is known before w is read for what is under the layer.
+  assign(w, parameter(w) - matmul(transpose(x, 0, 1), y));
+  assign(b, parameter(b) - sum(y, {0}));
+  const Tensor under = matmul(y, transpose(parameter(w), 0, 1));
+  Program program = compile({under}, options());
+  const void *of_w = w->value().buffer->data(), *of_b = b->value().buffer->data();
+  for (int i = 0; i < 3; ++i) {
+    program.run({{"x", filled({8, 64}, 0.125)}});
+    CHECK(w->value().buffer->data() == of_w);
+    CHECK(b->value().buffer->data() == of_b);
+  }
+}
+
+TEST_CASE_METHOD(Storing, "a table is updated in place by indices that were looked at before") {
+  const auto table = slot_of("table", {300, 16}, 1);
+  const Tensor ids = input("ids", DType::i64, {40});
+  const Tensor rows = embedding(ids, parameter(table));
+  assign(table, index_add(parameter(table), 0, ids, rows));
+  Program program = compile({rows}, options());
+  Array good = Array::full(DType::i64, {40}, Scalar(DType::i64, int64_t{7}));
+  const void* memory = table->value().buffer->data();
+  program.run({{"ids", good}});
+  CHECK(table->value().buffer->data() == memory);
+  CHECK(table->value().at(7 * 16).as_double() == 41);
+  good.data<int64_t>()[33] = 300;
+  const std::string text = error_text<UserError>([&] { program.run({{"ids", good}}); });
+  CHECK(text.find("got index 300 for axis 0 of size 300 at position [33, 0]") != text.npos);
+  CHECK(table->value().at(7 * 16).as_double() == 41);
 }
 
 TEST_CASE_METHOD(Storing, "readers of a slot see the value at entry, before and after its update") {
@@ -232,6 +269,37 @@ TEST_CASE_METHOD(Storing, "peak_bytes is what a program allocates; later runs al
     const std::vector<Array> held = program.run(inputs);
     const std::vector<Array> next = program.run(inputs);
     CHECK(Buffer::allocations() == allocations + 3);
+  }
+}
+
+TEST_CASE_METHOD(Storing,
+                 "the memory report lists what peak_bytes is, and the lines that made it") {
+  const auto w = slot_of("w", {300, 40}, 1);
+  const Expr n = dim("report_n", 1, 100);
+  const Tensor x = input("x", DType::f32, {n, 300});
+  set_source_line("model.py", 12);
+  const Tensor y = cumsum(matmul(x, parameter(w)), 0);
+  set_source_line("model.py", 13);
+  const Tensor z = cumsum(flip(y, {0}), 1);
+  assign(w, parameter(w) + sum(z));
+  set_source_line({}, 0);
+  Program program = compile({sum(z, 0)}, options());
+  CHECK_THAT(error_text<UserError>([&] { program.memory_report(); }), Contains("run it once"));
+  for (const int64_t size : {50, 7}) {
+    for (int i = 0; i < 3; ++i) program.run({{"x", filled({size, 300}, 1)}});
+    const MemoryReport report = program.memory_report();
+    CHECK(report.peak_bytes == program.peak_bytes());
+    size_t sum = 0, previous = SIZE_MAX;
+    for (const BufferUse& use : report.at_peak()) {
+      CHECK(use.bytes <= previous);
+      CHECK((use.first <= report.launch && report.launch <= use.last));
+      sum += previous = use.bytes;
+    }
+    CHECK(sum == report.peak_bytes);
+    const std::string text = to_text(report);
+    const std::string type = fmt::format("f32[{}, 40]", size);
+    CHECK_THAT(text, Contains(type) && Contains("(model.py:12)") && Contains("(model.py:13)"));
+    CHECK_THAT(text, Contains("output       0 f32[40]"));
   }
 }
 

@@ -90,13 +90,15 @@ TEST_CASE("reindexes see through broadcasts, constants, iota and concatenations"
 }
 
 TEST_CASE("indices from tensors compose, and keep their checks") {
+  // A checked gather stays as it was written: its error names it, and a position in its result.
   CHECK(simplified("%x = input \"x\" : f32[9, 4]\n%t = input \"t\" : i64[6]\n"
                    "%a = reindex [t0[i0], i1] fill 0 error %x %t : f32[6, 4]\n"
                    "%y = reindex [i1, i0] fill 0 %a : f32[4, 6]\noutput \"y\" %y\n") ==
         "  %0 = input \"x\" : f32[9, 4]\n"
         "  %1 = input \"t\" : i64[6]\n"
-        "  %2 = reindex [t0[i1], i0] fill 0 error %0 %1 : f32[4, 6]\n"
-        "  output \"y\" %2\n");
+        "  %2 = reindex [t0[i0], i1] fill 0 error %0 %1 : f32[6, 4]\n"
+        "  %3 = reindex [i1, i0] fill 0 %2 : f32[4, 6]\n"
+        "  output \"y\" %3\n");
   // A part of a checked gather would leave indices unchecked.
   CHECK(simplified("%x = input \"x\" : f32[9, 4]\n%t = input \"t\" : i64[6]\n"
                    "%a = reindex [t0[i0], i1] fill 0 error %x %t : f32[6, 4]\n"
@@ -181,6 +183,17 @@ TEST_CASE("a sum of one element is 0 and that element") {
         "  %0 = input \"x\" : i32[4, 1]\n"
         "  %1 = reindex [i0, 0] fill 0 %0 : i32[4]\n"
         "  output \"y\" %1\n");
+}
+
+TEST_CASE("a sum over single elements keeps its product") {
+  CHECK(simplified("%0 = input \"x\" : f32[2, 3, 1]\n%1 = input \"y\" : f32[2, 3, 1]\n"
+                   "%2 = binary mul %0 %1 : f32[2, 3, 1]\n"
+                   "%3 = reduce sum [1, 2] %2 : f32[2]\noutput \"z\" %3\n") ==
+        "  %0 = input \"x\" : f32[2, 3, 1]\n  %1 = input \"y\" : f32[2, 3, 1]\n"
+        "  %2 = reindex [i0, i1, 0] fill 0 %0 : f32[2, 3]\n"
+        "  %3 = reindex [i0, i1, 0] fill 0 %1 : f32[2, 3]\n"
+        "  %4 = binary mul %2 %3 : f32[2, 3]\n"
+        "  %5 = reduce sum [1] %4 : f32[2]\n  output \"z\" %5\n");
 }
 
 TEST_CASE("scans and sorts with nothing to do") {

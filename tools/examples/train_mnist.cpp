@@ -7,10 +7,11 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/io/file.h"
 #include "core/io/idx.h"
-#include "core/random.h"
 #include "jit/compile.h"
 #include "ops/functions.h"
+#include "ops/models/shuffle.h"
 #include "ops/nn/linear.h"
 #include "ops/optim/adamw.h"
 #include "ops/random.h"
@@ -64,20 +65,9 @@ struct Data {
   }
 };
 
-// Fisher and Yates with Philox: the order of an epoch is a function of (seed, epoch).
-std::vector<int64_t> shuffled(int64_t count, int64_t seed, int64_t epoch) {
-  constexpr uint64_t kSalt = 0xFFFFFFFC;
-  std::vector<int64_t> order(count);
-  std::iota(order.begin(), order.end(), 0);
-  for (int64_t i = count - 1; i > 0; --i) {
-    const uint64_t bits = random::element_bits(static_cast<uint64_t>(i), seed, epoch, kSalt);
-    std::swap(order[i], order[(bits * static_cast<uint64_t>(i + 1)) >> 32]);
-  }
-  return order;
-}
-
 struct Settings {
   std::string data = "/usr/share/datasets/fashion-mnist";
+  std::string losses;
   int64_t epochs = 6, batch = 128, width = 256, seed = 1;
   double lr = 2e-3;
 };
@@ -115,17 +105,21 @@ int run(const Settings& s) {
   const Tensor test_images = input("images", DType::u8, {kTestBatch, kPixels});
   Program predict = compile({argmax(model(test_images), -1)});
 
+  std::string losses;
   for (int64_t epoch = 0; epoch < s.epochs; ++epoch) {
-    const std::vector<int64_t> order = shuffled(train.count(), s.seed, epoch);
+    const std::vector<int64_t> order = models::shuffled(train.count(), s.seed, epoch);
     double loss = 0;
     for (int64_t i = 0; i < steps; ++i) {
       const std::span rows(order.data() + i * s.batch, static_cast<size_t>(s.batch));
-      loss += step.run(train.rows(rows))[0].item();
+      const double now = step.run(train.rows(rows))[0].item();
+      losses += fmt::format("{:a}\n", now);
+      loss += now;
     }
     fmt::print("epoch {}: loss {:.4f}, test accuracy {:.2f} %\n", epoch + 1,
                loss / static_cast<double>(steps), 100 * accuracy(predict, test, kTestBatch));
     std::fflush(stdout);
   }
+  if (!s.losses.empty()) write_file_atomic("train_mnist", s.losses, losses);
   return 0;
 }
 
@@ -138,6 +132,9 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   app.add_option("--data", settings.data, "Folder of the gzipped IDX files")
       ->check(CLI::ExistingDirectory);
+  app.add_option("--losses", settings.losses,
+                 "A file for the loss of each step, in hexadecimal: python/examples/train_mnist.py "
+                 "gives the same");
   app.add_option("--epochs", settings.epochs, "Passes over the training images")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--batch", settings.batch, "Images in a step")->check(CLI::Range(1, 60000));

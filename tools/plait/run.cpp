@@ -22,6 +22,7 @@ struct Arguments {
   std::string out;
   bool evaluate = false;
   bool kernels = false;
+  bool memory = false;
 };
 
 // Results: the outputs, then the slots that the graph assigns, with their new values.
@@ -53,6 +54,7 @@ std::vector<NamedArray> compute(const Graph& graph, const std::map<std::string, 
       fmt::print("# {}\n{}\n", kernel->name(), kernel->print(Stage::kernel_ir));
     }
   }
+  if (arguments.memory) fmt::print("# memory\n{}\n", to_text(program.memory_report()));
   return results;
 }
 
@@ -99,6 +101,9 @@ Verb add_run(CLI::App& app) {
   const auto evaluate = verb->add_flag("--evaluate", arguments->evaluate,
                                        "Use the slow reference evaluator; compile nothing");
   verb->add_flag("--kernels", arguments->kernels, "Print the kernel IR of each kernel first")
+      ->excludes(evaluate);
+  verb->add_flag("--memory", arguments->memory,
+                 "Print the peak of memory first: what is alive then, and the life of all buffers")
       ->excludes(evaluate);
   return {verb, [arguments] { run(*arguments); }};
 }

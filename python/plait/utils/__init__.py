@@ -1,0 +1,3 @@
+"""What training loops need beside models."""
+
+from plait.utils import data
