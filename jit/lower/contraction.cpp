@@ -168,7 +168,7 @@ class ContractionLowering {
   // Whether the factors change sides: lanes run along the axes of the right one. But rather scatter
   // the result than transpose a factor that is much larger.
   bool swaps() const {
-    const bool wanted = stores_along_left();
+    const bool wanted = results_end_left(nest_);
     auto elements = [&](const LoopAxis& axis) { return fusion::estimated_elements({axis.extent}); };
     auto transposed = [&](const Factor& right) {
       const bool transposes = right.digits && packs_along_k(right);
@@ -181,68 +181,18 @@ class ContractionLowering {
     return other < kept ? !wanted : wanted;
   }
 
-  // Whether the left factor's axes are the last of more results. The product itself need not be
-  // one: its transpose may be all that is stored.
-  bool stores_along_left() const {
-    int votes = 0;
-    for (Value v : nest_.stores) votes += last_is_left(member(v).tuple);
-    return votes > 0;
-  }
-
-  // 1, or -1 for the right one, or 0 for neither.
-  int last_is_left(const Tuple& tuple) const {
-    for (size_t i = tuple.size(); i-- > 0;) {
-      for (uint32_t axis : variables_of(tuple[i])) {
-        if (contains(contraction_.n, axis)) return -1;
-        if (contains(contraction_.m, axis)) return 1;
-      }
-    }
-    return 0;
-  }
-
   const Member& member(Value v) const {
     return *std::find_if(nest_.members.begin(), nest_.members.end(),
                          [&](const Member& candidate) { return candidate.value == v; });
   }
 
-  static bool contains(const std::vector<uint32_t>& axes, uint32_t axis) {
-    return std::find(axes.begin(), axes.end(), axis) != axes.end();
-  }
-
-  // Follows a factor through views and casts to its load.
   void examine(Factor& factor) {
-    Ranges ranges;
-    for (uint32_t axis = 0; axis < extents_.size(); ++axis) ranges.set(axis, extents_[axis]);
-    Value v = factor.value;
-    Tuple tuple = factor.tuple;
-    factor.plain = true;
-    while (!context_.plan.in_memory[v]) {
-      const Node& node = graph_.node(v);
-      const bool follows = node.op == MetaOp::broadcast || node.op == MetaOp::reindex ||
-                           node.op == MetaOp::cast || node.op == MetaOp::detach;
-      if (!follows || fusion::is_data_indexed(node)) {
-        factor.plain = false;
-        return;
-      }
-      tuple = fusion::operand_tuple(graph_, node, tuple, 0);
-      if (node.op == MetaOp::cast) factor.plain = false;
-      const Shape& shape = graph_.type(node.operands[0]).shape;
-      for (size_t k = 0; k < tuple.size(); ++k) {
-        tuple[k] = simplify(tuple[k], ranges);
-        const Interval interval = bounds(tuple[k], ranges);
-        const bool inside =
-            interval.lo && *interval.lo >= 0 && prove_less(tuple[k], shape[k], ranges) == true;
-        factor.plain = factor.plain && inside;
-      }
-      v = node.operands[0];
-    }
-    const Expr address = simplify(linear_index(graph_.type(v).shape, tuple), ranges);
-    auto contiguous = [&](uint32_t axis) {
-      const auto linear = linear_in(address, axis);
-      return linear && linear->coefficient.is_constant(1);
-    };
-    factor.axis_contiguous = !factor.axes.empty() && contiguous(factor.axes.back());
-    factor.k_contiguous = !contraction_.k.empty() && contiguous(contraction_.k.back());
+    const FactorLayout layout = layout_of(graph_, context_.plan, factor.value, factor.tuple,
+                                          extents_, factor.axes, contraction_.k);
+    factor.plain = layout.plain;
+    factor.axis_contiguous = layout.own_contiguous;
+    factor.k_contiguous = layout.k_contiguous;
+    if (!layout.is_view) return;
     factor.digits = DigitPacking::make(values_, graph_, context_.plan, dtype_,
                                        {factor.value, factor.tuple, factor.axes, contraction_.k},
                                        extents_, axes_, lanes_of(context_.target, dtype_));

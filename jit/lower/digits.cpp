@@ -77,6 +77,42 @@ std::optional<Reads> reads_of(const Graph& graph, const fusion::FusionPlan& plan
   return reads;
 }
 
+FactorLayout layout_of(const Graph& graph, const fusion::FusionPlan& plan, Value value,
+                       const Tuple& tuple, const std::vector<Expr>& extents,
+                       const std::vector<uint32_t>& own, const std::vector<uint32_t>& k) {
+  Ranges ranges;
+  for (uint32_t axis = 0; axis < extents.size(); ++axis) ranges.set(axis, extents[axis]);
+  FactorLayout result;
+  Value v = value;
+  Tuple at = tuple;
+  while (!plan.in_memory[v]) {
+    const Node& node = graph.node(v);
+    const bool follows = node.op == MetaOp::broadcast || node.op == MetaOp::reindex ||
+                         node.op == MetaOp::cast || node.op == MetaOp::detach;
+    if (!follows || fusion::is_data_indexed(node)) return {false, false, false, false};
+    at = fusion::operand_tuple(graph, node, at, 0);
+    if (node.op == MetaOp::cast) result.plain = false;
+    const Shape& shape = graph.type(node.operands[0]).shape;
+    for (size_t axis = 0; axis < at.size(); ++axis) {
+      at[axis] = simplify(at[axis], ranges);
+      const Interval interval = bounds(at[axis], ranges);
+      const bool inside =
+          interval.lo && *interval.lo >= 0 && prove_less(at[axis], shape[axis], ranges) == true;
+      result.plain = result.plain && inside;
+    }
+    v = node.operands[0];
+  }
+  const Expr address = simplify(linear_index(graph.type(v).shape, at), ranges);
+  auto contiguous = [&](const std::vector<uint32_t>& axes) {
+    if (axes.empty()) return false;
+    const auto linear = linear_in(address, axes.back());
+    return linear && linear->coefficient.is_constant(1);
+  };
+  result.own_contiguous = contiguous(own);
+  result.k_contiguous = contiguous(k);
+  return result;
+}
+
 Expr Digits::extent() const {
   Expr result = 1;
   for (const LoopAxis& axis : axes) result = result * axis.extent;
@@ -152,6 +188,29 @@ Digits digits_of_results(const Graph& graph, const fusion::FusionPlan& plan,
   }
   Digits digits = digits_of(axis.group_axes, extents, reads);
   return digits.fixed() ? std::move(digits) : Digits();
+}
+
+bool results_end_left(const fusion::Nest& nest) {
+  auto has = [](const std::vector<uint32_t>& axes, uint32_t axis) {
+    return std::find(axes.begin(), axes.end(), axis) != axes.end();
+  };
+  // 1, or -1 for the right one, or 0 for neither.
+  auto vote = [&](const Tuple& tuple) {
+    for (size_t i = tuple.size(); i-- > 0;) {
+      for (uint32_t axis : variables_of(tuple[i])) {
+        if (has(nest.contraction->n, axis)) return -1;
+        if (has(nest.contraction->m, axis)) return 1;
+      }
+    }
+    return 0;
+  };
+  int votes = 0;
+  for (const fusion::Member& member : nest.members) {
+    if (std::find(nest.stores.begin(), nest.stores.end(), member.value) != nest.stores.end()) {
+      votes += vote(member.tuple);
+    }
+  }
+  return votes > 0;
 }
 
 Cut cut_lanes(Values& values, const Digits& digits, Expr first, int64_t lanes) {

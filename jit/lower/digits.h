@@ -26,6 +26,16 @@ struct Reads {
 std::optional<Reads> reads_of(const Graph& graph, const fusion::FusionPlan& plan, Value value,
                               const Tuple& tuple, const Ranges& ranges);
 
+// How a factor of a contraction lies along the last of its own axes and of k.
+struct FactorLayout {
+  bool is_view = true;  // views and casts of one value in memory
+  bool plain = true;    // such a view, without casts, and always in range
+  bool own_contiguous = false, k_contiguous = false;
+};
+FactorLayout layout_of(const Graph& graph, const fusion::FusionPlan& plan, Value value,
+                       const Tuple& tuple, const std::vector<Expr>& extents,
+                       const std::vector<uint32_t>& own, const std::vector<uint32_t>& k);
+
 struct Digits {
   std::vector<LoopAxis> axes;  // outermost first
 
@@ -50,6 +60,10 @@ Digits digits_of_results(const Graph& graph, const fusion::FusionPlan& plan,
 // in its digits.
 Expr bind_index(Values& values, Expr e, Expr extent);
 std::vector<Expr> bind_digits(Values& values, const Digits& digits, Expr index);
+
+// Whether axes of a contraction's left factor are the last of more results than the right one's.
+// The product itself need not be a result: its transpose may be all that is stored.
+bool results_end_left(const fusion::Nest& nest);
 
 // `lanes` neighbours of an index, as pieces of which each stays in one run of the last digit. A
 // lane of piece j has the last digit head + lane - j * run, where that lies in [0, run).

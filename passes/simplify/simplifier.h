@@ -97,6 +97,7 @@ Graph join_pads(const Graph& graph);
 Graph scatter_into_sums(const Graph& graph);
 // A contraction whose transpose is a result is computed as it will lie in memory.
 Graph transpose_products(const Graph& graph);
+// A sum over windows of a sum of products is one sum of products.
 Graph join_window_sums(const Graph& graph);
 
 // A copy of the live nodes, each passed through `rewrite` (given the node's number in the old graph
