@@ -1,0 +1,157 @@
+// The machine code of products as the compiler lowers them, for instruction sets that this machine
+// need not have: what a step of k costs must not depend on how the product ends.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <sstream>
+
+#include "jit/backend.h"
+#include "jit/lower/lower.h"
+#include "ops/functions.h"
+
+namespace plait {
+namespace {
+
+struct Machine {
+  const char* cpu;
+  const char* vector;  // what a register of full width is called
+  Target target;
+};
+
+const Machine kMachines[] = {
+    {"x86-64-v4", "%zmm", {"avx512", 64, 32, 48 << 10, 2 << 20, 32 << 20}},
+    {"x86-64-v3", "%ymm", {"avx2", 32, 16, 32 << 10, 512 << 10, 8 << 20}},
+};
+
+enum class End { none, bias_gelu, adamw };
+
+// m x k . k x n, with what is done to its result.
+kernel::Kernel product(DType dtype, int64_t m, int64_t n, int64_t k, End end,
+                       const Target& target) {
+  reset_current_graph();
+  const Tensor y = matmul(input("a", dtype, {m, k}), input("b", dtype, {k, n}));
+  std::vector<Tensor> results = {y};
+  switch (end) {
+    case End::none:
+      break;
+    case End::bias_gelu:
+      results = {gelu(y + input("bias", dtype, {n}))};
+      break;
+    case End::adamw: {
+      const Tensor weight = input("weight", dtype, {m, n});
+      const Tensor first = input("first", dtype, {m, n}) * 0.9 + y * 0.1;
+      const Tensor second = input("second", dtype, {m, n}) * 0.999 + y * y * 0.001;
+      const Tensor step = first / (sqrt(second) + 1e-8);
+      results = {first, second, weight - (step + weight * 0.01) * input("rate", dtype, {})};
+      break;
+    }
+  }
+  Graph& graph = *current_graph();
+  for (size_t i = 0; i < results.size(); ++i) {
+    graph.add_output(std::to_string(i), results[i].value());
+  }
+  const fusion::FusionPlan plan = fusion::plan_fusion(graph);
+  REQUIRE(plan.groups.size() == 1);
+  REQUIRE(plan.groups[0].nests.size() == 1);  // the end is computed on the tile
+  kernel::Kernel kernel = lower::lower_group(graph, plan, plan.groups[0], target).kernel;
+  kernel.name = "product";
+  return kernel;
+}
+
+using Lines = std::vector<std::string>;
+
+bool has(const std::string& line, const std::string& text) {
+  return line.find(text) != std::string::npos;
+}
+
+int64_t count(const Lines& lines, const std::string& text) {
+  return std::count_if(lines.begin(), lines.end(),
+                       [&](const std::string& line) { return has(line, text); });
+}
+
+// Blocks that jump back to their own start, with multiply-adds in them; without the loops of an
+// end, whose functions have constants (a step of k has none).
+std::vector<Lines> multiplying_loops(const std::string& assembly) {
+  std::vector<Lines> loops;
+  std::istringstream in(assembly);
+  std::string label;
+  Lines block;
+  for (std::string line; std::getline(in, line);) {
+    if (!line.empty() && line[0] == '.' && has(line, ":")) {
+      label = line.substr(0, line.find(':'));
+      block.clear();
+      continue;
+    }
+    if (line.size() < 2 || line[0] != '\t' || line[1] == '.') continue;
+    block.push_back(line);
+    if (line[1] == 'j' && line.substr(line.find_last_of('\t') + 1) == label &&
+        count(block, "vfmadd") > 0 && count(block, ".LCPI") == 0) {
+      loops.push_back(block);
+    }
+  }
+  return loops;
+}
+
+// The accumulators of the product, in vectors.
+struct RegisterTile {
+  int64_t vectors = 0, lanes = 0;
+};
+
+RegisterTile register_tile(const kernel::Kernel& kernel) {
+  RegisterTile tile;
+  for (const kernel::Buffer& buffer : kernel.buffers) {
+    if (buffer.scope != kernel::BufferScope::registers) continue;
+    const int64_t lanes = buffer.lanes, vectors = *buffer.size.constant() / lanes;
+    if (vectors > tile.vectors) tile = {vectors, lanes};
+  }
+  return tile;
+}
+
+void check_product(const Machine& machine, DType dtype, int64_t m, int64_t n, int64_t k, End end) {
+  CAPTURE(machine.cpu, dtype_name(dtype), m, n, k, static_cast<int>(end));
+  const kernel::Kernel kernel = product(dtype, m, n, k, end, machine.target);
+  const RegisterTile tile = register_tile(kernel);
+  CHECK(tile.lanes * 4 == machine.target.vector_bytes);
+  CHECK(tile.vectors >= 8);  // enough chains to hide the latency
+  const std::string assembly = make_llvm_backend(machine.cpu)->compile(kernel)->source("asm");
+  int64_t found = 0;
+  for (const Lines& loop : multiplying_loops(assembly)) {
+    std::string text;
+    for (const std::string& line : loop) text += line + "\n";
+    INFO(text);
+    ++found;
+    const int64_t fmas = count(loop, "vfmadd");
+    CHECK(fmas == tile.vectors);
+    CHECK(std::count_if(loop.begin(), loop.end(), [&](const std::string& line) {
+            return has(line, "vfmadd") && has(line, machine.vector);
+          }) == fmas);
+    CHECK(count(loop, "%rsp") == 0);
+    CHECK(count(loop, "%rbp)") == 0);
+    // What a step needs besides: each vector and each broadcast once, and the loop's own few.
+    CHECK(static_cast<int64_t>(loop.size()) <= 2 * fmas + 8);
+  }
+  CHECK(found > 0);
+}
+
+}  // namespace
+
+TEST_CASE("products multiply in registers of full width, whatever their end") {
+  for (const Machine& machine : kMachines) {
+    for (const End end : {End::none, End::bias_gelu, End::adamw}) {
+      check_product(machine, DType::f32, 512, 768, 512, end);
+      check_product(machine, DType::f32, 513, 511, 509, end);
+    }
+  }
+}
+
+TEST_CASE("products of halves multiply as those of f32 do") {
+  for (const Machine& machine : kMachines) {
+    for (const DType dtype : {DType::bf16, DType::f16}) {
+      for (const End end : {End::none, End::bias_gelu}) {
+        check_product(machine, dtype, 512, 768, 512, end);
+        check_product(machine, dtype, 513, 511, 509, end);
+      }
+    }
+  }
+}
+
+}  // namespace plait
