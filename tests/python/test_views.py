@@ -148,8 +148,32 @@ def test_masks_write():
     x[x > 5] = 0
     a[a > 5] = 0
     np.testing.assert_array_equal(x.numpy(), a)
+    x[x > 2] += 1
+    a[a > 2] += 1
+    x[x > 3] = np.array([7, 8, 9], np.float32)
+    a[a > 3] = [7, 8, 9]
+    np.testing.assert_array_equal(x.numpy(), a)
     with pytest.raises(plait.UserError, match="only its values know"):
-        x[x > 2]
+        plait.compile(lambda x: x[x > 2])(x)
+    with pytest.raises(plait.UserError, match="each value goes is not known"):
+        plait.compile(lambda x: x.__setitem__(x > 3, plait.ones(2)))(x)
+    with pytest.raises(IndexError, match=r"got mask: \[2\], tensor: \[3, 4\]"):
+        x[plait.tensor([True, False])] = 1
+    with pytest.raises(IndexError, match=r"got mask: \[4\], axes from 0: \[3\]"):
+        x[x[0] > 0]
+
+
+def test_masks_read():
+    x, a = both((2, 3, 4))
+    some, row = np.array([True, False, True]), a[:, :, 0] > 3
+    np.testing.assert_array_equal(x[x > 5].numpy(), a[a > 5])
+    np.testing.assert_array_equal(x[plait.tensor(row)].numpy(), a[row])
+    np.testing.assert_array_equal(x[1, some, 1:].numpy(), a[1, some, 1:])
+    np.testing.assert_array_equal(x[:, [True, False, True]].numpy(), a[:, some])
+    assert x[x > 100].shape == (0,)
+    w = plait.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    w[w > 1].square().sum().backward()
+    assert w.grad.tolist() == [0, 4, 6]
 
 
 @pytest.mark.parametrize("n", [3, 100, 10**6])
