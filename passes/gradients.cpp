@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/graph/build.h"
+#include "core/interrupt.h"
 #include "core/rules/grad.h"
 
 namespace plait {
@@ -61,6 +62,7 @@ std::vector<Value> gradients(Graph& graph, Value loss, std::span<const Value> wr
   for (size_t i = cotangents.size(); i-- > 0;) {
     const auto v = static_cast<Value>(i);
     if (cotangents[v] == kNoValue || !depends[v]) continue;
+    check_interrupt();
     const Scope scope(scope_of(graph, v));
     if (const auto origins = graph.origins(v); !origins.empty()) {
       set_source_line(origins[0].file, origins[0].line);

@@ -283,4 +283,8 @@ Graph rewrite_graph(const Graph& graph, const NodeRewrite& rewrite) {
   return result;
 }
 
+size_t hash_of(const Node& node) {
+  return hash_node(node.op, node.operands, node.attributes, node.type);
+}
+
 }  // namespace plait

@@ -206,6 +206,8 @@ void set_source_line(std::string file, int line);
 std::vector<bool> live_nodes(const Graph& graph);
 // Number of uses of each node's result by live nodes and roots.
 std::vector<uint32_t> use_counts(const Graph& graph);
+// Of all that makes two nodes equal.
+size_t hash_of(const Node& node);
 
 // A copy with each live node passed through `rewrite(new graph, node, mapped operands)`, which
 // returns the replacement in the new graph, or kNoValue to copy the node as it is. Outputs, assigns

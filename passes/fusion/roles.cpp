@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/index/simplify.h"
+#include "core/interrupt.h"
 #include "passes/fusion/contraction.h"
 #include "passes/fusion/instance.h"
 
@@ -260,6 +261,7 @@ Roles analyze_roles(const Graph& graph, std::vector<std::string>& log) {
   for (size_t i = graph.size(); i-- > 0;) {
     const auto v = static_cast<Value>(i);
     if (!live[v]) continue;
+    check_interrupt();
     std::string why;
     roles.contractions[v] = match_contraction(graph, v, &why);
     if (!why.empty()) log.push_back(why);
@@ -268,6 +270,7 @@ Roles analyze_roles(const Graph& graph, std::vector<std::string>& log) {
 
   Generated generated(graph);
   for (Value v = 0; v < graph.size(); ++v) {
+    check_interrupt();
     const bool cheap = generated.cost(v) < kNever;
     if (!live[v]) continue;
     roles.role[v] = role_of(graph, graph.node(v), cheap, roles.is_root[v]);
