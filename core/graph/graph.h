@@ -12,7 +12,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "core/shape.h"
@@ -168,8 +167,14 @@ class Graph {
   std::string debug_string() const;  // to_text (text.h)
 
  private:
+  size_t place_in_table(size_t hash, MetaOp op, const std::vector<Value>& operands,
+                        const Attributes& attributes, const Type& type) const;
+  void grow_table();
+
   std::deque<Node> nodes_;  // references to nodes, types and shapes outlive later add()s
-  std::unordered_multimap<size_t, Value> index_;
+  // By hash, open addressed: at most half full, never shrinking.
+  std::vector<Value> table_;
+  std::vector<size_t> hashes_;  // by node
   std::vector<Output> outputs_;
   std::vector<SizeGuard> guards_;
   std::vector<std::vector<Origin>> origins_;
