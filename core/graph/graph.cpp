@@ -11,10 +11,18 @@ namespace plait {
 
 const char* name_of(MetaOp op) {
   static constexpr const char* kNames[] = {
-#define PLAIT_META_OP(name, ...) #name,
+#define PLAIT_META_OP(name, kind, ...) #name,
 #include "core/graph/meta_ops.def"
   };
   return kNames[static_cast<size_t>(op)];
+}
+
+OpKind kind_of(MetaOp op) {
+  static constexpr OpKind kKinds[] = {
+#define PLAIT_META_OP(name, kind, ...) OpKind::kind,
+#include "core/graph/meta_ops.def"
+  };
+  return kKinds[static_cast<size_t>(op)];
 }
 
 const char* name_of(UnaryOp op) {
@@ -70,7 +78,7 @@ bool is_commutative(BinaryOp op) {
 std::span<const AttributeField> attribute_fields(MetaOp op) {
   using enum AttributeField;
   static const std::vector<AttributeField> kFields[] = {
-#define PLAIT_META_OP(name, ...) {__VA_ARGS__},
+#define PLAIT_META_OP(name, kind, ...) {__VA_ARGS__},
 #include "core/graph/meta_ops.def"
   };
   return kFields[static_cast<size_t>(op)];

@@ -19,7 +19,7 @@
 namespace plait {
 
 enum class MetaOp : uint8_t {
-#define PLAIT_META_OP(name, ...) name,
+#define PLAIT_META_OP(name, kind, ...) name,
 #include "core/graph/meta_ops.def"
 };
 enum class UnaryOp : uint8_t {
@@ -39,6 +39,19 @@ const char* name_of(MetaOp op);
 const char* name_of(UnaryOp op);
 const char* name_of(BinaryOp op);
 const char* name_of(ReduceOp op);
+// How an element of the result comes from the operands.
+enum class OpKind : uint8_t {
+  source,       // it lies in memory before the run
+  generated,    // from its index and scalars alone
+  elementwise,  // from the operands' elements at its index
+  movement,     // it is one element of the first operand, or a filling
+  reduction,    // from all elements along axes that disappear
+  join,         // it is one element of one of the operands
+  whole,        // with the others: in loops of the op's own
+  state,        // of the operand's element; no result, but a slot's new value
+};
+OpKind kind_of(MetaOp op);
+inline bool is_elementwise(MetaOp op) { return kind_of(op) == OpKind::elementwise; }
 bool is_commutative(BinaryOp op);  // but for the payload of NaNs
 
 // A node's one result. (Nodes with several results are not needed by any meta-op so far.)
