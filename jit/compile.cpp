@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -121,10 +122,9 @@ Program compile_graph(const Graph& graph, const Options& options,
   std::optional<Dump> dump;
   if (!options.dump.empty()) dump.emplace(options.dump);
   if (dump) dump->graph("graph", graph);
-  const Graph simplified = run_graph_passes(graph, [&](const char* name, const Graph& after) {
-    check_interrupt();
-    if (dump) dump->graph(name, after);
-  });
+  std::function<void(const char*, const Graph&)> after;
+  if (dump) after = [&](const char* name, const Graph& result) { dump->graph(name, result); };
+  const Graph simplified = run_graph_passes(graph, after);
   auto impl = build(simplified, options, options.fuse, false, dump ? &*dump : nullptr);
   if (options.check) impl->unfused = build(simplified, options, false, true, nullptr);
   impl->optimizer = std::move(optimizer);

@@ -4,6 +4,7 @@
 
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
+#include "core/interrupt.h"
 #include "core/log.h"
 
 namespace plait {
@@ -29,6 +30,7 @@ Graph run_graph_passes(Graph graph, const std::function<void(const char*, const 
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     PLAIT_LOG(debug, "{}: {} nodes to {} in {:.2f} ms", pass.name, graph.size(), next.size(),
               took.count());
+    check_interrupt();
     verify(next);
     if (after && to_text(next) != to_text(graph)) after(pass.name, next);
     graph = std::move(next);

@@ -52,7 +52,7 @@ void KernelEntry::add(const Segment& segment, size_t launch) {
 std::string KernelEntry::print(Stage stage) const {
   switch (stage) {
     case Stage::kernel_ir:
-      return to_text(kernel_);
+      return to_text(list_->kernels[number_]);
     case Stage::llvm:
       return compiled_->source("llvm");
     case Stage::assembly:

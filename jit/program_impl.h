@@ -16,8 +16,12 @@ namespace plait {
 
 class KernelEntry : public KernelInfo {
  public:
-  KernelEntry(std::string name, kernel::Kernel kernel, std::shared_ptr<CompiledKernel> compiled)
-      : name_(std::move(name)), kernel_(std::move(kernel)), compiled_(std::move(compiled)) {}
+  KernelEntry(std::string name, std::shared_ptr<const LaunchList> list, size_t number,
+              std::shared_ptr<CompiledKernel> compiled)
+      : name_(std::move(name)),
+        list_(std::move(list)),
+        number_(number),
+        compiled_(std::move(compiled)) {}
 
   const std::string& name() const override { return name_; }
   const std::vector<std::string>& scopes() const override { return scopes_; }
@@ -31,7 +35,8 @@ class KernelEntry : public KernelInfo {
   std::string name_;
   std::vector<std::string> scopes_;
   std::set<size_t> launches_;
-  kernel::Kernel kernel_;
+  std::shared_ptr<const LaunchList> list_;
+  size_t number_;  // of the list's kernels
   std::shared_ptr<CompiledKernel> compiled_;
 };
 
@@ -94,7 +99,8 @@ class Program::Impl {
 
   Graph graph_;
   fusion::FusionPlan plan_;
-  LaunchList list_;
+  std::shared_ptr<const LaunchList> shared_list_;  // with those who hold a kernel's info
+  const LaunchList& list_;
   std::vector<std::shared_ptr<CompiledKernel>> compiled_;  // by kernel of the list
   Storage storage_;
   std::vector<std::shared_ptr<KernelInfo>> infos_;

@@ -75,17 +75,19 @@ Program::Impl::Impl(Graph graph, const Options& options, fusion::FusionPlan plan
                     std::vector<std::shared_ptr<CompiledKernel>> compiled, Storage storage)
     : graph_(std::move(graph)),
       plan_(std::move(plan)),
-      list_(std::move(list)),
+      shared_list_(std::make_shared<const LaunchList>(std::move(list))),
+      list_(*shared_list_),
       compiled_(std::move(compiled)),
       storage_(std::move(storage)),
       threads_(options.threads) {
   std::unordered_map<size_t, std::shared_ptr<KernelEntry>> entries;  // by kernel
   for (size_t i = 0; i < list_.launches.size(); ++i) {
+    check_interrupt();
     const Launch& launch = list_.launches[i];
     for (const Segment& segment : launch.segments) {
       std::shared_ptr<KernelEntry>& entry = entries[segment.kernel];
       if (!entry) {
-        entry = std::make_shared<KernelEntry>(segment.name, list_.kernels[segment.kernel],
+        entry = std::make_shared<KernelEntry>(segment.name, shared_list_, segment.kernel,
                                               compiled_[segment.kernel]);
         infos_.push_back(entry);
       }
@@ -168,6 +170,7 @@ void Program::Impl::bind_sizes(SymbolValues symbols) {
   bound.symbols = std::move(symbols);
   std::vector<std::vector<SymbolValues>> arguments;  // launch, segment: the kernel's symbols
   for (const Launch& launch : list_.launches) {
+    check_interrupt();
     arguments.emplace_back();
     bound.sizes.emplace_back();
     bound.iterations.emplace_back();

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "core/error.h"
+#include "core/interrupt.h"
 
 namespace plait {
 namespace {
@@ -87,6 +88,7 @@ class StoragePlanner {
 
   void place_launches() {
     for (size_t launch = 0; launch < list_.launches.size(); ++launch) {
+      check_interrupt();
       result_.launches.emplace_back();
       const std::vector<Segment>& segments = list_.launches[launch].segments;
       for (size_t s = 0; s < segments.size(); ++s) {
@@ -163,6 +165,7 @@ class StoragePlanner {
   void allow_in_place() {
     size_t first = list_.launches.size();  // that writes in place
     for (AssignState& assign : result_.assigns) {
+      check_interrupt();
       const Location target = result_.values[assign.value];
       if (target.place != Place::assigned || &result_.assigns[target.index] != &assign) continue;
       if (is_copied(assign.slot)) continue;

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "core/interrupt.h"
 #include "passes/fusion/roles.h"
 
 namespace plait {
@@ -14,6 +15,7 @@ class Streams {
 
   void run() {
     for (size_t i = 0; i < list_.launches.size(); ++i) {
+      check_interrupt();
       const bool large = bytes_moved(list_.launches[i]) > static_cast<double>(target_.l3_bytes);
       std::map<size_t, std::vector<size_t>> streams;  // by kernel of this launch
       for (const Segment& segment : list_.launches[i].segments) {
@@ -24,7 +26,19 @@ class Streams {
         segment.kernel = with_streams(segment.kernel, streams.at(segment.kernel));
       }
     }
-    list_.kernels = std::move(kernels_);
+    std::vector<size_t> variants(list_.kernels.size());  // still to be made, by kernel
+    for (const auto& [old, streams] : wanted_) ++variants[old];
+    std::vector<kernel::Kernel> kernels;
+    for (const auto& [old, streams] : wanted_) {
+      check_interrupt();
+      kernels.push_back(--variants[old] > 0 ? list_.kernels[old] : std::move(list_.kernels[old]));
+      kernel::Kernel& kernel = kernels.back();
+      if (streams.empty()) continue;
+      for (size_t b : streams) kernel.buffers[b].access = kernel::Access::stream;
+      kernel.name = "kernel";
+      kernel.name = content_name(to_text(kernel));
+    }
+    list_.kernels = std::move(kernels);
   }
 
  private:
@@ -71,15 +85,8 @@ class Streams {
 
   // The number of the kernel in the new list.
   size_t with_streams(size_t old, const std::vector<size_t>& streams) {
-    const auto [entry, is_new] = numbers_.emplace(std::pair(old, streams), kernels_.size());
-    if (!is_new) return entry->second;
-    kernel::Kernel kernel = list_.kernels[old];
-    for (size_t b : streams) kernel.buffers[b].access = kernel::Access::stream;
-    if (!streams.empty()) {
-      kernel.name = "kernel";
-      kernel.name = content_name(to_text(kernel));
-    }
-    kernels_.push_back(std::move(kernel));
+    const auto [entry, is_new] = numbers_.emplace(std::pair(old, streams), wanted_.size());
+    if (is_new) wanted_.emplace_back(old, streams);
     return entry->second;
   }
 
@@ -88,7 +95,7 @@ class Streams {
   const Target& target_;
   LaunchList& list_;
   std::map<std::pair<size_t, std::vector<size_t>>, size_t> numbers_;
-  std::vector<kernel::Kernel> kernels_;
+  std::vector<std::pair<size_t, std::vector<size_t>>> wanted_;  // kernel, streams
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "passes/gradients.h"
 
+#include <optional>
+
 #include "core/error.h"
 #include "core/graph/build.h"
+#include "core/interrupt.h"
 #include "core/rules/grad.h"
 
 namespace plait {
@@ -51,6 +54,11 @@ std::string scope_of(const Graph& graph, Value v) {
   return scope.starts_with(prefix) ? scope.substr(prefix.size()) : scope;
 }
 
+// Cotangents have their values' lines; nodes behind them, however this ends, do not.
+struct LinesOfValues {
+  ~LinesOfValues() { set_source_line({}, 0); }
+};
+
 }  // namespace
 
 std::vector<Value> gradients(Graph& graph, Value loss, std::span<const Value> wrt, Value seed) {
@@ -58,9 +66,11 @@ std::vector<Value> gradients(Graph& graph, Value loss, std::span<const Value> wr
   const std::vector<bool> depends = depends_on(graph, loss, wrt);
   std::vector<Value> cotangents(static_cast<size_t>(loss) + 1, kNoValue);
   cotangents[loss] = seed != kNoValue ? seed : meta::scalar_like(graph, loss, 1);
+  std::optional<LinesOfValues> lines(std::in_place);
   for (size_t i = cotangents.size(); i-- > 0;) {
     const auto v = static_cast<Value>(i);
     if (cotangents[v] == kNoValue || !depends[v]) continue;
+    check_interrupt();
     const Scope scope(scope_of(graph, v));
     if (const auto origins = graph.origins(v); !origins.empty()) {
       set_source_line(origins[0].file, origins[0].line);
@@ -74,7 +84,7 @@ std::vector<Value> gradients(Graph& graph, Value loss, std::span<const Value> wr
                                 : meta::binary(graph, BinaryOp::add, total, contributions[k]);
     }
   }
-  set_source_line({}, 0);
+  lines.reset();
   std::vector<Value> result;
   for (Value v : wrt) {
     const Value g = v <= loss ? cotangents[v] : kNoValue;

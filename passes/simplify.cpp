@@ -64,8 +64,11 @@ Graph sweep(const Graph& graph, const NumberedRewrite& rewrite) {
 Graph simplify(const Graph& graph) {
   Graph current = without_dead_nodes(apply_local_rules(graph));
   for (int round = 0; round < kMostRounds; ++round) {
-    Graph next = without_dead_nodes(transpose_products(
-        join_window_sums(scatter_into_sums(join_pads(apply_local_rules(current))))));
+    Graph next = apply_local_rules(current);
+    for (const auto rule : {join_pads, scatter_into_sums, join_window_sums, transpose_products}) {
+      next = rule(next);
+    }
+    next = without_dead_nodes(std::move(next));
     const bool settled = same_nodes(current, next);
     current = std::move(next);
     if (settled) break;

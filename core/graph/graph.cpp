@@ -11,10 +11,18 @@ namespace plait {
 
 const char* name_of(MetaOp op) {
   static constexpr const char* kNames[] = {
-#define PLAIT_META_OP(name, ...) #name,
+#define PLAIT_META_OP(name, kind, ...) #name,
 #include "core/graph/meta_ops.def"
   };
   return kNames[static_cast<size_t>(op)];
+}
+
+OpKind kind_of(MetaOp op) {
+  static constexpr OpKind kKinds[] = {
+#define PLAIT_META_OP(name, kind, ...) OpKind::kind,
+#include "core/graph/meta_ops.def"
+  };
+  return kKinds[static_cast<size_t>(op)];
 }
 
 const char* name_of(UnaryOp op) {
@@ -70,7 +78,7 @@ bool is_commutative(BinaryOp op) {
 std::span<const AttributeField> attribute_fields(MetaOp op) {
   using enum AttributeField;
   static const std::vector<AttributeField> kFields[] = {
-#define PLAIT_META_OP(name, ...) {__VA_ARGS__},
+#define PLAIT_META_OP(name, kind, ...) {__VA_ARGS__},
 #include "core/graph/meta_ops.def"
   };
   return kFields[static_cast<size_t>(op)];
@@ -152,26 +160,44 @@ Value Graph::add(MetaOp op, std::vector<Value> operands, Attributes attributes, 
   for (SizeGuard& guard : guards) add_guard(std::move(guard));
 
   const size_t hash = hash_node(op, operands, attributes, type);
-  Value found = kNoValue;
-  auto [begin, end] = index_.equal_range(hash);
-  for (auto it = begin; it != end && found == kNoValue; ++it) {
-    const Node& node = nodes_[it->second];
-    if (node.op == op && node.operands == operands && node.type == type &&
-        node.attributes == attributes) {
-      found = it->second;
-    }
-  }
+  if (2 * (nodes_.size() + 1) > table_.size()) grow_table();
+  Value& found = table_[place_in_table(hash, op, operands, attributes, type)];
   if (found == kNoValue) {
     found = static_cast<Value>(nodes_.size());
     nodes_.push_back({op, std::move(attributes), std::move(operands), std::move(type)});
     origins_.emplace_back();
-    index_.emplace(hash, found);
+    hashes_.push_back(hash);
   }
   const ThreadContext& here = context();
   if (!here.scope.empty() || !here.file.empty()) {
     add_origin(found, {here.scope, here.file, here.line});
   }
   return found;
+}
+
+// Of the equal node, or the free place where it belongs.
+size_t Graph::place_in_table(size_t hash, MetaOp op, const std::vector<Value>& operands,
+                             const Attributes& attributes, const Type& type) const {
+  size_t place = hash & (table_.size() - 1);
+  for (; table_[place] != kNoValue; place = (place + 1) & (table_.size() - 1)) {
+    const Value v = table_[place];
+    if (hashes_[v] != hash) continue;
+    const Node& node = nodes_[v];
+    if (node.op == op && node.operands == operands && node.type == type &&
+        node.attributes == attributes) {
+      break;
+    }
+  }
+  return place;
+}
+
+void Graph::grow_table() {
+  table_.assign(std::max<size_t>(16, 2 * table_.size()), kNoValue);
+  for (Value v = 0; v < nodes_.size(); ++v) {
+    size_t place = hashes_[v] & (table_.size() - 1);
+    while (table_[place] != kNoValue) place = (place + 1) & (table_.size() - 1);
+    table_[place] = v;
+  }
 }
 
 std::vector<Value> Graph::assigns() const {
@@ -281,6 +307,10 @@ Graph rewrite_graph(const Graph& graph, const NodeRewrite& rewrite) {
   for (const Output& output : graph.outputs()) result.add_output(output.name, map[output.value]);
   for (const SizeGuard& guard : graph.guards()) result.add_guard(guard);
   return result;
+}
+
+size_t hash_of(const Node& node) {
+  return hash_node(node.op, node.operands, node.attributes, node.type);
 }
 
 }  // namespace plait

@@ -12,7 +12,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "core/shape.h"
@@ -20,7 +19,7 @@
 namespace plait {
 
 enum class MetaOp : uint8_t {
-#define PLAIT_META_OP(name, ...) name,
+#define PLAIT_META_OP(name, kind, ...) name,
 #include "core/graph/meta_ops.def"
 };
 enum class UnaryOp : uint8_t {
@@ -40,6 +39,19 @@ const char* name_of(MetaOp op);
 const char* name_of(UnaryOp op);
 const char* name_of(BinaryOp op);
 const char* name_of(ReduceOp op);
+// How an element of the result comes from the operands.
+enum class OpKind : uint8_t {
+  source,       // it lies in memory before the run
+  generated,    // from its index and scalars alone
+  elementwise,  // from the operands' elements at its index
+  movement,     // it is one element of the first operand, or a filling
+  reduction,    // from all elements along axes that disappear
+  join,         // it is one element of one of the operands
+  whole,        // with the others: in loops of the op's own
+  state,        // of the operand's element; no result, but a slot's new value
+};
+OpKind kind_of(MetaOp op);
+inline bool is_elementwise(MetaOp op) { return kind_of(op) == OpKind::elementwise; }
 bool is_commutative(BinaryOp op);  // but for the payload of NaNs
 
 // A node's one result. (Nodes with several results are not needed by any meta-op so far.)
@@ -168,8 +180,14 @@ class Graph {
   std::string debug_string() const;  // to_text (text.h)
 
  private:
+  size_t place_in_table(size_t hash, MetaOp op, const std::vector<Value>& operands,
+                        const Attributes& attributes, const Type& type) const;
+  void grow_table();
+
   std::deque<Node> nodes_;  // references to nodes, types and shapes outlive later add()s
-  std::unordered_multimap<size_t, Value> index_;
+  // By hash, open addressed: at most half full, never shrinking.
+  std::vector<Value> table_;
+  std::vector<size_t> hashes_;  // by node
   std::vector<Output> outputs_;
   std::vector<SizeGuard> guards_;
   std::vector<std::vector<Origin>> origins_;
@@ -206,6 +224,8 @@ void set_source_line(std::string file, int line);
 std::vector<bool> live_nodes(const Graph& graph);
 // Number of uses of each node's result by live nodes and roots.
 std::vector<uint32_t> use_counts(const Graph& graph);
+// Of all that makes two nodes equal.
+size_t hash_of(const Node& node);
 
 // A copy with each live node passed through `rewrite(new graph, node, mapped operands)`, which
 // returns the replacement in the new graph, or kNoValue to copy the node as it is. Outputs, assigns

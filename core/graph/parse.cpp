@@ -144,7 +144,7 @@ constexpr size_t count_of();
 template <>
 constexpr size_t count_of<MetaOp>() {
   return 0
-#define PLAIT_META_OP(name, ...) +1
+#define PLAIT_META_OP(name, kind, ...) +1
 #include "core/graph/meta_ops.def"
       ;
 }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "core/slot.h"
 
 namespace plait {
@@ -77,7 +78,10 @@ class Printer {
       }
       text_ += '\n';
     }
-    for (Value v = 0; v < graph_.size(); ++v) print_node(v);
+    for (Value v = 0; v < graph_.size(); ++v) {
+      check_interrupt();
+      print_node(v);
+    }
     for (const SizeGuard& guard : graph_.guards()) {
       text_ += fmt::format("  guard {} == {} {}\n", to_string(guard.a), to_string(guard.b),
                            quoted(guard.message));

@@ -1,6 +1,7 @@
 #include "core/graph/verify.h"
 
 #include "core/error.h"
+#include "core/interrupt.h"
 #include "core/rules/infer.h"
 
 namespace plait {
@@ -47,6 +48,7 @@ void verify(const Graph& graph) {
   std::vector<Type> operands;
   std::vector<SizeGuard> guards;
   for (Value v = 0; v < graph.size(); ++v) {
+    check_interrupt();
     const Node& node = graph.node(v);
     operands.clear();
     for (Value operand : node.operands) {

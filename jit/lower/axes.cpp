@@ -83,10 +83,8 @@ class AddressCollector {
       for (const int64_t word : {0, 1}) open_.emplace_back(node.operands[0], Tuple{word});
       return add(linear_index(node.type.shape, tuple), 0);
     }
-    if (member || node.op == MetaOp::reduce || node.op == MetaOp::scatter ||
-        node.op == MetaOp::scan || node.op == MetaOp::sort) {
-      return;
-    }
+    const OpKind kind = kind_of(node.op);
+    if (member || kind == OpKind::reduction || kind == OpKind::whole) return;
     read_operands(node, tuple, {});
   }
 

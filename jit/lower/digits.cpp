@@ -54,8 +54,8 @@ std::optional<Reads> reads_of(const Graph& graph, const fusion::FusionPlan& plan
       reads.addresses.push_back(simplify(at[node.attributes.axes[0]], ranges));
       continue;
     }
-    const bool follows = fusion::is_elementwise(node.op) || node.op == MetaOp::broadcast ||
-                         node.op == MetaOp::reindex;
+    const bool follows =
+        is_elementwise(node.op) || node.op == MetaOp::broadcast || node.op == MetaOp::reindex;
     if (!follows || fusion::is_data_indexed(node)) return std::nullopt;
     const size_t count = node.op == MetaOp::reindex ? 1 : node.operands.size();
     for (size_t i = 0; i < count; ++i) {

@@ -99,7 +99,7 @@ const Levels::Info& Levels::info(Value v, const Tuple& tuple) {
       result.inner = result.inner || below.inner;
       result.cost += below.cost;
     }
-    if (fusion::is_elementwise(node.op)) result.cost += fusion::operation_cost(node);
+    if (is_elementwise(node.op)) result.cost += fusion::operation_cost(node);
     if (fusion::is_data_indexed(node)) result.cost += kGatherCost;
     if (!result.inner) result.cost = 0;
   }

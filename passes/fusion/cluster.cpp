@@ -28,6 +28,14 @@ void append_element_demands(Expr e, std::vector<Demand>& demands) {
   });
 }
 
+// Of an op with loops of its own.
+NestKind own_nest(MetaOp op) {
+  if (op == MetaOp::scatter) return NestKind::scatter;
+  if (op == MetaOp::scan) return NestKind::scan;
+  PLAIT_INTERNAL_CHECK(op == MetaOp::sort, "{} has no nest", name_of(op));
+  return NestKind::sort;
+}
+
 }  // namespace
 
 std::vector<Demand> demands_of(const Graph& graph, const Roles& roles, Value value,
@@ -63,21 +71,10 @@ Cluster::Cluster(const Graph& graph, const Roles& roles, const Partition& partit
       above_(partition, roles.real_operands, true),
       below_(partition, roles.real_users, false) {
   const Node& node = graph.node(anchor);
-  switch (node.op) {
-    case MetaOp::scatter:
-      kind_ = NestKind::scatter;
-      break;
-    case MetaOp::scan:
-      kind_ = NestKind::scan;
-      break;
-    case MetaOp::sort:
-      kind_ = NestKind::sort;
-      break;
-    case MetaOp::reduce:
-      kind_ = roles.contractions[anchor] ? NestKind::contraction : NestKind::loops;
-      break;
-    default:
-      kind_ = NestKind::loops;
+  if (kind_of(node.op) == OpKind::whole) {
+    kind_ = own_nest(node.op);
+  } else {
+    kind_ = roles.contractions[anchor] ? NestKind::contraction : NestKind::loops;
   }
   Entry entry;
   // Axes of one element take no part, except where they are reduced or part what is reduced.

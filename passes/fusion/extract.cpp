@@ -135,13 +135,7 @@ void combine(size_t& hash, size_t value) { hash = hash * 0x9e3779b97f4a7c15 + va
 
 size_t Extract::hash() const {
   size_t result = graph.size();
-  for (Value v = 0; v < graph.size(); ++v) {
-    const Node& node = graph.node(v);
-    combine(result, static_cast<size_t>(node.op) << 8 | node.attributes.function);
-    combine(result, static_cast<size_t>(node.type.dtype));
-    for (Expr extent : node.type.shape) combine(result, extent.hash());
-    for (Value operand : node.operands) combine(result, operand);
-  }
+  for (Value v = 0; v < graph.size(); ++v) combine(result, hash_of(graph.node(v)));
   return result;
 }
 

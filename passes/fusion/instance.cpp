@@ -7,34 +7,6 @@
 
 namespace plait::fusion {
 
-bool is_elementwise(MetaOp op) {
-  switch (op) {
-    case MetaOp::unary:
-    case MetaOp::binary:
-    case MetaOp::fma:
-    case MetaOp::select:
-    case MetaOp::cast:
-    case MetaOp::detach:
-      return true;
-    case MetaOp::input:
-    case MetaOp::parameter:
-    case MetaOp::constant:
-    case MetaOp::iota:
-    case MetaOp::size:
-    case MetaOp::random:
-    case MetaOp::broadcast:
-    case MetaOp::reduce:
-    case MetaOp::reindex:
-    case MetaOp::scatter:
-    case MetaOp::concat:
-    case MetaOp::scan:
-    case MetaOp::sort:
-    case MetaOp::assign:
-      return false;
-  }
-  PLAIT_UNREACHABLE("meta-op {}", static_cast<int>(op));
-}
-
 bool is_data_indexed(const Node& node) {
   return std::any_of(node.attributes.map.begin(), node.attributes.map.end(),
                      [](Expr e) { return contains_element(e); });
@@ -71,18 +43,18 @@ Tuple mapped_tuple(const Node& node, const Tuple& tuple, size_t first_index) {
 
 Tuple operand_tuple(const Graph& graph, const Node& node, const Tuple& tuple, size_t operand,
                     const std::vector<Expr>& reduced) {
-  switch (node.op) {
-    case MetaOp::unary:
-    case MetaOp::binary:
-    case MetaOp::fma:
-    case MetaOp::select:
-    case MetaOp::cast:
-    case MetaOp::detach:
-    case MetaOp::assign:
+  switch (kind_of(node.op)) {
+    case OpKind::elementwise:
+    case OpKind::state:
       return tuple;
-    case MetaOp::broadcast:
-      return broadcast_operand(graph, node, tuple);
-    case MetaOp::reduce: {
+    case OpKind::generated:
+      return {};
+    case OpKind::movement:
+      if (node.op == MetaOp::broadcast) return broadcast_operand(graph, node, tuple);
+      PLAIT_INTERNAL_CHECK(operand == 0, "the indices of a {} have no tuple of their own",
+                           name_of(node.op));
+      return mapped_tuple(node, tuple, 1);
+    case OpKind::reduction: {
       Tuple result;
       size_t kept = 0, gone = 0;
       for (size_t k = 0; k < graph.type(node.operands[0]).rank(); ++k) {
@@ -92,10 +64,7 @@ Tuple operand_tuple(const Graph& graph, const Node& node, const Tuple& tuple, si
       }
       return result;
     }
-    case MetaOp::reindex:
-      PLAIT_INTERNAL_CHECK(operand == 0, "the indices of a reindex have no tuple of their own");
-      return mapped_tuple(node, tuple, 1);
-    case MetaOp::concat: {
+    case OpKind::join: {
       const int64_t axis = node.attributes.axes[0];
       Expr offset = 0;
       for (size_t i = 0; i < operand; ++i) {
@@ -105,16 +74,8 @@ Tuple operand_tuple(const Graph& graph, const Node& node, const Tuple& tuple, si
       result[axis] = result[axis] - offset;
       return result;
     }
-    case MetaOp::random:
-      return {};
-    case MetaOp::input:
-    case MetaOp::parameter:
-    case MetaOp::constant:
-    case MetaOp::iota:
-    case MetaOp::size:
-    case MetaOp::scatter:
-    case MetaOp::scan:
-    case MetaOp::sort:
+    case OpKind::source:
+    case OpKind::whole:
       break;
   }
   PLAIT_UNREACHABLE("{} has no operand tuple", name_of(node.op));

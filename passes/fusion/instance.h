@@ -19,8 +19,6 @@ Tuple operand_tuple(const Graph& graph, const Node& node, const Tuple& tuple, si
 // The map of a reindex (first_index 1) or scatter (2) at an index tuple over the map's axes.
 Tuple mapped_tuple(const Node& node, const Tuple& tuple, size_t first_index);
 
-// One result per operand tuple of one type: fma, select, cast, detach, unary, binary.
-bool is_elementwise(MetaOp op);
 // The map reads integer tensors.
 bool is_data_indexed(const Node& node);
 

@@ -53,6 +53,7 @@ class Planner {
     plan_.in_memory.assign(graph_.size(), false);
     needed_in_.resize(graph_.size());
     for (size_t i = graph_.size(); i-- > 0;) {
+      check_interrupt();
       const auto v = static_cast<Value>(i);
       if (roles_.role[v] == Role::source) plan_.in_memory[v] = true;
       if (roles_.role[v] != Role::computed) continue;
@@ -75,6 +76,7 @@ class Planner {
   void make_groups() {
     // Members that nothing needs at home are left out; nests without members vanish.
     for (size_t home = 0; home < nests_.size(); ++home) {
+      check_interrupt();
       Nest& nest = nests_[home];
       std::erase_if(nest.members, [&](const Member& member) {
         return !needed_in_[member.value].contains(static_cast<int>(home));
@@ -129,6 +131,7 @@ class Planner {
     std::set<std::pair<Value, int>> ready;
     std::vector<size_t> missing(count);
     for (int home = 0; home < count; ++home) {
+      check_interrupt();
       if (nests_[home].members.empty()) continue;
       before[home] = nests_before(home);
       missing[home] = before[home].size();

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/index/simplify.h"
+#include "core/interrupt.h"
 #include "passes/fusion/contraction.h"
 #include "passes/fusion/instance.h"
 
@@ -17,6 +18,7 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr double kMostRecompute = 48;
 // A value generated from indices and scalars alone may be this large a tree before it is kept.
 constexpr double kMostGenerated = 64;
+constexpr double kRandomCost = 40;
 
 double unary_cost(UnaryOp op) {
   switch (op) {
@@ -87,40 +89,25 @@ class Generated {
   double cost(Value v) {
     const Node& node = graph_.node(v);
     double total = 0;
-    switch (node.op) {
-      case MetaOp::iota:
-      case MetaOp::size:
-        total = 1;
+    switch (kind_of(node.op)) {
+      case OpKind::generated:
+        total = node.op == MetaOp::random ? kRandomCost : 1;
         break;
-      case MetaOp::constant:
-      case MetaOp::input:
-      case MetaOp::parameter:
+      case OpKind::source:
         total = node.type.rank() == 0 ? 0 : kNever;
         break;
-      case MetaOp::random:
-        total = 40;
+      case OpKind::movement:
+        total = cost_[node.operands[0]] + (node.op == MetaOp::broadcast ? 0 : 2);
+        if (is_data_indexed(node)) total = kNever;
         break;
-      case MetaOp::broadcast:
-        total = cost_[node.operands[0]];
-        break;
-      case MetaOp::reindex:
-        total = is_data_indexed(node) ? kNever : cost_[node.operands[0]] + 2;
-        break;
-      case MetaOp::unary:
-      case MetaOp::binary:
-      case MetaOp::fma:
-      case MetaOp::select:
-      case MetaOp::cast:
-      case MetaOp::detach:
+      case OpKind::elementwise:
         total = operation_cost(node);
         for (Value operand : node.operands) total += cost_[operand];
         break;
-      case MetaOp::reduce:
-      case MetaOp::scatter:
-      case MetaOp::concat:
-      case MetaOp::scan:
-      case MetaOp::sort:
-      case MetaOp::assign:
+      case OpKind::reduction:
+      case OpKind::join:
+      case OpKind::whole:
+      case OpKind::state:
         total = kNever;
         break;
     }
@@ -139,36 +126,24 @@ bool widens(const Graph& graph, const Node& node) {
 }
 
 Role role_of(const Graph& graph, const Node& node, bool generated, bool is_root) {
-  switch (node.op) {
-    case MetaOp::input:
-    case MetaOp::parameter:
-      return Role::source;
-    case MetaOp::constant:
-      return node.type.rank() == 0 && !is_root ? Role::view : Role::source;
-    case MetaOp::assign:
-      return Role::dead;
-    case MetaOp::iota:
-    case MetaOp::size:
-    case MetaOp::random:
-    case MetaOp::broadcast:
+  switch (kind_of(node.op)) {
+    case OpKind::source:
+      return node.op == MetaOp::constant && node.type.rank() == 0 && !is_root ? Role::view
+                                                                              : Role::source;
+    case OpKind::generated:
       return is_root ? Role::computed : Role::view;
-    case MetaOp::reindex:
+    case OpKind::movement:
       return is_root || is_data_indexed(node) ? Role::computed : Role::view;
-    case MetaOp::unary:
-    case MetaOp::binary:
-    case MetaOp::fma:
-    case MetaOp::select:
-    case MetaOp::cast:
-    case MetaOp::detach:
+    case OpKind::elementwise:
       return !is_root && (generated || widens(graph, node)) ? Role::view : Role::computed;
-    case MetaOp::reduce:
-    case MetaOp::scatter:
-    case MetaOp::concat:
-    case MetaOp::scan:
-    case MetaOp::sort:
+    case OpKind::reduction:
+    case OpKind::join:
+    case OpKind::whole:
       return Role::computed;
+    case OpKind::state:
+      return Role::dead;
   }
-  PLAIT_UNREACHABLE("meta-op {}", static_cast<int>(node.op));
+  PLAIT_UNREACHABLE("meta-op {}", name_of(node.op));
 }
 
 // A contraction reads its factors; their product is never a value.
@@ -226,9 +201,7 @@ bool must_store(const Graph& graph, const Roles& roles, Value v) {
   if (roles.is_root[v]) return true;
   const std::vector<Value>& users = roles.real_users[v];
   return std::any_of(users.begin(), users.end(), [&](Value user) {
-    const MetaOp op = graph.node(user).op;
-    return roles.contractions[user].has_value() || op == MetaOp::scatter || op == MetaOp::scan ||
-           op == MetaOp::sort;
+    return roles.contractions[user].has_value() || kind_of(graph.node(user).op) == OpKind::whole;
   });
 }
 
@@ -260,6 +233,7 @@ Roles analyze_roles(const Graph& graph, std::vector<std::string>& log) {
   for (size_t i = graph.size(); i-- > 0;) {
     const auto v = static_cast<Value>(i);
     if (!live[v]) continue;
+    check_interrupt();
     std::string why;
     roles.contractions[v] = match_contraction(graph, v, &why);
     if (!why.empty()) log.push_back(why);
@@ -268,6 +242,7 @@ Roles analyze_roles(const Graph& graph, std::vector<std::string>& log) {
 
   Generated generated(graph);
   for (Value v = 0; v < graph.size(); ++v) {
+    check_interrupt();
     const bool cheap = generated.cost(v) < kNever;
     if (!live[v]) continue;
     roles.role[v] = role_of(graph, graph.node(v), cheap, roles.is_root[v]);

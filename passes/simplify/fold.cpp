@@ -52,42 +52,28 @@ bool is_exact(ReduceOp op, DType dtype) {
 }
 
 bool is_foldable(MetaOp op, const Attributes& a, DType dtype) {
-  switch (op) {
-    case MetaOp::unary:
-      return is_exact(static_cast<UnaryOp>(a.function));
-    case MetaOp::binary:
-      return is_exact(static_cast<BinaryOp>(a.function), dtype);
-    case MetaOp::reduce:
-    case MetaOp::scan:
-      return is_exact(static_cast<ReduceOp>(a.function), dtype);
-    case MetaOp::fma:
-    case MetaOp::select:
-    case MetaOp::cast:
-    case MetaOp::concat:
-    case MetaOp::sort:
-      return true;
-    case MetaOp::reindex:
-      return a.out_of_range == OutOfRange::fill;
-    case MetaOp::scatter:
+  switch (kind_of(op)) {
+    case OpKind::elementwise:
+      if (op == MetaOp::unary) return is_exact(static_cast<UnaryOp>(a.function));
+      return op != MetaOp::binary || is_exact(static_cast<BinaryOp>(a.function), dtype);
+    case OpKind::movement:
+      // A broadcast constant is as good as a constant.
+      return op != MetaOp::broadcast && a.out_of_range == OutOfRange::fill;
+    case OpKind::reduction:
+    case OpKind::whole: {
+      using enum AttributeField;
+      const bool combines = has_attribute(op, {reduce_function, reduce_function_or_replace});
       return a.out_of_range == OutOfRange::fill &&
-             (a.replace || is_exact(static_cast<ReduceOp>(a.function), dtype));
-    case MetaOp::input:
-    case MetaOp::parameter:
-    case MetaOp::constant:
-    case MetaOp::iota:
-    case MetaOp::size:
-    case MetaOp::random:
-    case MetaOp::detach:
-    case MetaOp::broadcast:
-    case MetaOp::assign:
+             (!combines || a.replace || is_exact(static_cast<ReduceOp>(a.function), dtype));
+    }
+    case OpKind::join:
+      return true;
+    case OpKind::source:
+    case OpKind::generated:
+    case OpKind::state:
       return false;
   }
-  PLAIT_UNREACHABLE("meta-op {}", static_cast<int>(op));
-}
-
-bool is_elementwise(MetaOp op) {
-  return op == MetaOp::unary || op == MetaOp::binary || op == MetaOp::fma || op == MetaOp::select ||
-         op == MetaOp::cast;
+  PLAIT_UNREACHABLE("meta-op {}", name_of(op));
 }
 
 // Nothing if an extent is a symbol, even beside a 0.
