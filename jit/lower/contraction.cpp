@@ -250,8 +250,14 @@ class ContractionLowering {
     return result;
   }
 
+  // A view may name axes of the other factor although nothing it reads depends on them.
+  void forget_other_axes(const Factor& factor) {
+    set_axes(&factor == &left_ ? n_axis_ : m_axis_, Expr());
+  }
+
   ValueId element(const Factor& factor, Expr index, Expr k) {
     set_axes(&factor == &left_ ? m_axis_ : n_axis_, index);
+    forget_other_axes(factor);
     set_axes(k_axis_, k);
     return values_.compute_at(factor.value, at_axes(factor.tuple));
   }
@@ -301,6 +307,7 @@ class ContractionLowering {
   void pack_panels(const Factor& factor, Expr first, Expr count, const Part& part,
                    const Packed& to) {
     const DigitPacking::Place place{packed(factor), to.base, first, count, part.start, part.length};
+    forget_other_axes(factor);
     if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
     if (factor.digits && packs_along_k(factor)) {
       return factor.digits->pack_transposed(place, factor.step, factor.width, to.panel);

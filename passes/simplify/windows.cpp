@@ -1,5 +1,7 @@
 // A sum over windows of a sum of products: one sum of products, so that the gradient of a
-// convolution by its input is a convolution again and its parts are never stored.
+// convolution by its input is a convolution again and its parts are never stored. Where the view
+// fills with 0 the joined sum has products with 0, which a NaN or an infinity of the other factor
+// turns into NaN: docs/numerics.md.
 #include <algorithm>
 
 #include "passes/fusion/contraction.h"

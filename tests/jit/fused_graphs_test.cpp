@@ -160,6 +160,20 @@ TEST_CASE("factors of a sum of products that another sum keeps in memory") {
   )");
 }
 
+TEST_CASE("a factor whose view names an axis of the other factor") {
+  check_text(R"(graph
+    %0 = input "a" : f64[3, 3]
+    %1 = broadcast [0, 2] %0 : f64[3, 2, 3, 8]
+    %2 = input "b" : f64[2, 17, 3]
+    %3 = reindex [i0, i1, i3, 2*i2 + 2*i4 - 2] fill 0 %1 : f64[3, 2, 6, 1, 3]
+    %4 = broadcast [1, 2, 5] %2 : f64[3, 2, 17, 6, 1, 3]
+    %5 = broadcast [0, 1, 3, 4, 5] %3 : f64[3, 2, 17, 6, 1, 3]
+    %6 = binary mul %5 %4 : f64[3, 2, 17, 6, 1, 3]
+    %7 = reduce sum [5] %6 : f64[3, 2, 17, 6, 1]
+    output "y" %7
+  )");
+}
+
 TEST_CASE("a product whose summed axis turns out empty is 0") {
   for (const int64_t k : {0, 5, 1500}) {
     CAPTURE(k);
