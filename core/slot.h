@@ -24,8 +24,9 @@ class Buffer {
 
   void* data() const { return data_; }
   size_t size() const { return size_; }
-  static size_t live_bytes();     // all buffers of the process that allocate() made
-  static uint64_t allocations();  // calls of allocate() so far
+  bool is_owned() const { return owned_; }  // allocate() made it
+  static size_t live_bytes();               // all buffers of the process that allocate() made
+  static uint64_t allocations();            // calls of allocate() so far
 
  private:
   Buffer(void* data, size_t size, std::shared_ptr<void> owner);

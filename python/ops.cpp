@@ -186,7 +186,12 @@ py::object to_result(const Op& op, std::vector<LazyTensor> results) {
   py::list list;
   for (LazyTensor& tensor : results) list.append(std::move(tensor));
   if (op.returns_list) return list;
-  return py::tuple(list);
+  // All pairs but this one are elements and where they were.
+  if (op.record->name() == "batch_norm_update") return py::tuple(list);
+  static auto& pair = *new py::object(
+      py::module_::import("collections")
+          .attr("namedtuple")("ValuesAndIndices", py::make_tuple("values", "indices")));
+  return pair(*py::tuple(list));
 }
 
 py::object call(const Op& op, const py::args& args, const py::kwargs& kwargs) {

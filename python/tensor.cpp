@@ -39,7 +39,11 @@ void set_requires_grad(LazyTensor& tensor, bool on) {
               "only memory can be asked for gradients, not the result of an op; got {}. hint: use "
               "detach().clone()",
               to_string(tensor.type()));
-  if (on && !tensor.cell()->slot()) lazy::array_of(tensor.value());
+  // Memory of its own, whatever the op was that gave it.
+  const bool turns_on = on && !tensor.value().node->requires_grad;
+  if (turns_on && !tensor.cell()->slot()) {
+    tensor.cell()->set_value(lazy::array_node(lazy::array_of(tensor.value())));
+  }
   tensor.cell()->set_requires_grad(on);
 }
 

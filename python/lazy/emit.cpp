@@ -1,5 +1,8 @@
 #include "python/lazy/emit.h"
 
+#include <array>
+#include <cstring>
+
 #include "core/error.h"
 #include "core/graph/build.h"
 #include "ops/compose.h"
@@ -25,10 +28,28 @@ DType dtype_beside(const Call& call) {
   return promote_scalar(dtype, DType::f64);
 }
 
+// Equal nodes of a graph are one, but what gradients are by is not what happens to equal it: a
+// select that the simplifier takes away, unlike all others.
+Tensor set_apart(const Tensor& x, size_t number) {
+  Graph& graph = *x.graph();
+  std::array<std::byte, 8> bits{};
+  std::memcpy(bits.data(), &number, sizeof(number));
+  const Value never = meta::constant(graph, Scalar::load(x.dtype(), bits.data()));
+  const Value always = meta::constant(graph, Scalar(DType::boolean, int64_t{1}));
+  return {x.graph(), meta::select(graph, meta::broadcast_scalar(graph, always, x.shape()),
+                                  x.value(), meta::broadcast_scalar(graph, never, x.shape()))};
+}
+
 }  // namespace
 
 Emitter::Emitter(const Plan& plan, const std::vector<bool>& varying, bool captured)
     : plan_(plan), number_dtypes_(plan.numbers().size(), DType::f64) {
+  for (const NodePtr& node : plan.nodes()) {
+    if (node->kind != Kind::gradient) continue;
+    for (size_t i = node->has_seed ? 2 : 1; i < node->operands.size(); ++i) {
+      differentiated_.insert(node->operands[i].node.get());
+    }
+  }
   emit_inputs(captured);
   for (size_t i = 0; i < plan.nodes().size(); ++i) emit(i, varying);
   set_source_line({}, 0);
@@ -43,7 +64,9 @@ void Emitter::emit_inputs(bool captured) {
     } else if (plan_.reads_slot(i)) {
       inputs_.emplace_back();  // added where it is used first, as C++ models do
     } else if (captured && ref.node->kind == Kind::array) {
-      inputs_.push_back(constant(ref.node->arrays[0]));
+      Tensor value = constant(ref.node->arrays[0]);
+      if (differentiated_.contains(ref.node.get())) value = set_apart(value, apart_++);
+      inputs_.push_back(std::move(value));
     } else {
       inputs_.push_back(input(numbered("input", i), type.dtype, type.shape));
     }
@@ -84,6 +107,11 @@ void Emitter::emit(size_t ordinal, const std::vector<bool>& varying) {
   if (plan_.blocks_gradients(node)) {
     for (Tensor& result : results) {
       result = {result.graph(), meta::detach(*result.graph(), result.value())};
+    }
+  }
+  if (differentiated_.contains(&node)) {
+    for (Tensor& result : results) {
+      if (is_float(result.dtype())) result = set_apart(result, apart_++);
     }
   }
   results_.emplace(&node, std::move(results));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <unordered_set>
 
 #include "python/lazy/plan.h"
 
@@ -34,7 +35,8 @@ class Emitter {
   std::vector<Tensor> inputs_;
   std::map<const Node*, std::vector<Tensor>> results_;
   std::vector<DType> number_dtypes_;
-  size_t next_number_ = 0, next_draw_ = 0;
+  std::unordered_set<const Node*> differentiated_;  // what gradients are by
+  size_t next_number_ = 0, next_draw_ = 0, apart_ = 0;
 };
 
 }  // namespace plait::lazy

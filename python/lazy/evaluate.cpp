@@ -12,6 +12,7 @@
 #include "python/lazy/call.h"
 #include "python/lazy/capture.h"
 #include "python/lazy/emit.h"
+#include "python/lazy/region.h"
 
 namespace plait::lazy {
 namespace {
@@ -362,6 +363,8 @@ void evaluate(const std::vector<Ref>& refs) {
   }
   if (targets.empty()) return;
   check_not_capturing("evaluate");
+  std::erase_if(targets, [](const Ref& ref) { return take_part(ref.node); });
+  if (targets.empty()) return;
   run_plan(Plan(targets, true, false), {programs(), nullptr, {}});
 }
 

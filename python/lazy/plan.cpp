@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "python/lazy/region.h"
 
 namespace plait::lazy {
 namespace {
@@ -14,13 +15,13 @@ bool is_memory(const Node& node) {
 }  // namespace
 
 Plan::Plan(std::vector<Ref> targets, bool keep_held, bool slots) : slots_(slots) {
-  collect(targets);
+  collect(targets, keep_held);
   collect_inputs(targets);
   collect_outputs(std::move(targets), keep_held);
   hash();
 }
 
-void Plan::collect(const std::vector<Ref>& targets) {
+void Plan::collect(const std::vector<Ref>& targets, bool now) {
   // Whether the node is emitted for its value alone, or as part of what gradients pass through.
   std::unordered_map<const Node*, bool> emitted;
   std::vector<std::pair<Ref, bool>> pending;
@@ -31,7 +32,7 @@ void Plan::collect(const std::vector<Ref>& targets) {
     const NodePtr& node = ref.node;
     if (is_memory(*node)) continue;
     const bool history = history_asked && node->requires_grad;
-    if (!history && node->computed(ref.index)) continue;
+    if (!history && (node->computed(ref.index) || (now && take_part(node)))) continue;
     const auto [it, is_new] = emitted.emplace(node.get(), history);
     if (!is_new && (it->second || !history)) continue;
     it->second = history;

@@ -14,6 +14,7 @@ class Plan {
   // What `targets` need. Memory and values that are known already are inputs, unless gradients pass
   // through them. Also gives the results that cells hold and that are computed on the way
   // (`keep_held`), so that nothing is computed twice.
+  // Where it does that, what is a part of memory is copied at once: an input too.
   // With `slots` the values that slots still have are read from the slots, not brought as inputs.
   Plan(std::vector<Ref> targets, bool keep_held, bool slots);
 
@@ -40,7 +41,7 @@ class Plan {
   Hash structure() const { return structure_; }
 
  private:
-  void collect(const std::vector<Ref>& targets);
+  void collect(const std::vector<Ref>& targets, bool now);
   void collect_inputs(const std::vector<Ref>& targets);
   void collect_outputs(std::vector<Ref> targets, bool keep_held);
   void hash();

@@ -6,6 +6,7 @@
 #include "core/index/simplify.h"
 #include "python/lazy/capture.h"
 #include "python/lazy/evaluate.h"
+#include "python/lazy/region.h"
 
 namespace plait::lazy {
 namespace {
@@ -138,6 +139,7 @@ void LazyTensor::write(const Ref& value) {
   PLAIT_INTERNAL_CHECK(value.type() == type(), "{} written to {}", to_string(value.type()),
                        to_string(type()));
   Ref whole = value;
+  if (view_ && write_part(value)) return;
   if (view_) {
     const Ref base = cell_->value();
     ViewMap at = map_of(*view_, base.type());
@@ -162,6 +164,40 @@ void LazyTensor::write(const Ref& value) {
     return;
   }
   cell_->set_value(std::move(whole));
+}
+
+// Copies the value into the part of memory that the view is, where no gradients are asked through
+// it: into the cell's own, if nobody else has it.
+bool LazyTensor::write_part(const Ref& value) {
+  if (Capture::current()) return false;
+  Ref base = cell_->value();
+  const bool history = grad_enabled() && (base.node->requires_grad || value.node->requires_grad);
+  if (history) return false;
+  const std::optional<Region> region = region_of(*view_, base.type());
+  if (!region) return false;
+  // Other threads may write to the cell while this one waits.
+  for (evaluate({base, value}); !(base == cell_->value()); evaluate({base})) {
+    base = cell_->value();
+  }
+  const Array part = array_of(value);
+  Array& known = base.node->arrays[base.index];
+  if (cell_->slot()) {
+    Array whole = known.clone();
+    region->write(whole, part);
+    cell_->slot()->set(std::move(whole));
+    return true;
+  }
+  base_ = {};
+  seen_ = value;
+  // The cell and this function hold the node.
+  const bool own = base.node->kind == Kind::array && base.node.use_count() == 2 &&
+                   known.buffer.use_count() == 1 && known.buffer->is_owned();
+  Array whole = own ? std::move(known) : known.clone();
+  region->write(whole, part);
+  Ref next = array_node(std::move(whole));
+  cell_->set_value(next);
+  if (cell_->value() == next) base_ = std::move(next);
+  return true;
 }
 
 std::vector<LazyTensor> call_on_tensors(const Op& op, std::vector<CallArgument> arguments,

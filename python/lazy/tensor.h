@@ -41,6 +41,7 @@ class LazyTensor {
 
  private:
   void check_writable() const;
+  bool write_part(const Ref& value);
 
   std::shared_ptr<Cell> cell_;
   std::shared_ptr<const View> view_;

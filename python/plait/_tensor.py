@@ -4,8 +4,9 @@ import operator
 
 import numpy as np
 
-from plait import _core
+from plait import _core, _extras
 from plait._core import Tensor, functions
+from plait._indexing import getitem, setitem
 
 _OPERATORS = {
     "__add__": "add", "__sub__": "sub", "__mul__": "mul", "__truediv__": "div",
@@ -83,126 +84,6 @@ for _method, _name in _DTYPE_METHODS.items():
     setattr(Tensor, _method, lambda self, _dtype=_dtype: functions.to(self, _dtype))
 
 
-# Indexing.
-
-
-def _is_advanced(part):
-    return isinstance(part, (list, np.ndarray)) or (isinstance(part, Tensor))
-
-
-def _position(part, size, axis):
-    """An integer of an index, counted from the front."""
-    index = operator.index(part)
-    if isinstance(size, int):
-        if not -size <= index < size:
-            raise IndexError(
-                f"[getitem] index {index} is out of range; axis {axis} has size {size}. "
-                f"hint: indices lie in [{-size}, {size})"
-            )
-        return index % size
-    return index if index >= 0 else size + index
-
-
-def _slice(tensor, part, axis):
-    size = tensor.shape[axis]
-    step = 1 if part.step is None else operator.index(part.step)
-    if step <= 0:
-        raise _core.UserError(
-            f"[getitem] slice steps must be positive; got {step} for axis {axis}. hint: use flip"
-        )
-    start, stop = part.start, part.stop
-    if start is None and stop is None and step == 1:
-        return tensor
-    if isinstance(size, int) and not isinstance(start, _core.Dim):
-        if not isinstance(stop, _core.Dim):
-            start, stop, step = part.indices(size)
-            stop = max(start, stop)
-    return functions.slice(tensor, axis, start, stop, step)
-
-
-def _as_index(part, axis):
-    """Integers as a tensor; positions where a mask is True are not known before it runs."""
-    index = part if isinstance(part, Tensor) else _core.tensor(np.asarray(part))
-    if not isinstance(part, Tensor) and index.shape == (0,):
-        index = functions.to(index, _core.DType.i64)  # an empty list
-    if index.dtype == _core.DType.boolean:
-        raise _core.UserError(
-            f"[getitem] a mask gives a shape that only its values know; got {index.dtype}"
-            f"{list(index.shape)} for axis {axis}. hint: where(mask, x, other), or x[mask] = …"
-        )
-    return index
-
-
-def _view(tensor, index):
-    """(view, dims, indices): basic indexing done, and what integer tensors are left to do."""
-    parts = list(index) if isinstance(index, tuple) else [index]
-    named = sum(part is not None and part is not Ellipsis for part in parts)
-    rank = len(tensor.shape)
-    if named > rank:
-        raise IndexError(f"[getitem] {named} indices for a tensor of rank {rank}; got shape "
-                         f"{list(tensor.shape)}")  # fmt: skip
-    if sum(part is Ellipsis for part in parts) > 1:
-        raise IndexError("[getitem] an index holds at most one '...'")
-    result, axis = tensor, 0
-    given = -1  # the tensor's own axis, for messages
-    dims, indices = [], []
-    for part in parts:
-        given += part is not None and part is not Ellipsis
-        if part is Ellipsis:
-            axis += rank - named
-            given += rank - named
-        elif part is None:
-            result = functions.unsqueeze(result, axis)
-            axis += 1
-        elif isinstance(part, slice):
-            result = _slice(result, part, axis)
-            axis += 1
-        elif isinstance(part, (bool, np.bool_)):
-            raise _core.UserError("[getitem] True and False are not indices. hint: None adds one")
-        elif _is_advanced(part):
-            dims.append(axis)
-            indices.append(_as_index(part, given))
-            axis += 1
-        else:
-            try:
-                position = _position(part, result.shape[axis], given)
-            except TypeError:
-                raise TypeError(
-                    "[getitem] an index is an integer, a slice, None, '...' or integers in a "
-                    f"tensor, an array or a list; got {type(part).__name__} for axis {given}"
-                ) from None
-            result = functions.select(result, axis, position)
-    return result, dims, indices
-
-
-def _getitem(self, index):
-    """numpy's indexing: integers, slices, None and `...` make views; integer tensors gather."""
-    result, dims, indices = _view(self, index)
-    return functions.index(result, dims, indices) if dims else result
-
-
-def _as_mask(index):
-    if isinstance(index, np.ndarray) and index.dtype == bool:
-        index = _core.tensor(index)
-    is_mask = isinstance(index, Tensor) and index.dtype == _core.DType.boolean
-    return index if is_mask else None
-
-
-def _setitem(self, index, value):
-    mask = _as_mask(index)
-    if mask is not None:
-        while len(mask.shape) < len(self.shape):
-            mask = functions.unsqueeze(mask, -1)
-        self._write(functions.where(mask, value, self))
-        return
-    target, dims, indices = _view(self, index)
-    if dims:
-        if not isinstance(value, (Tensor, bool, int, float)):
-            value = _core.tensor(value)
-        value = functions.index_put(target, dims, indices, value)
-    target._write(value)
-
-
 # Conveniences.
 
 
@@ -260,6 +141,30 @@ def _requires_grad(self, requires_grad=True):
     return self
 
 
+def _format(self, spec):
+    return format(self.item(), spec) if spec else str(self)
+
+
+def _to(self, dtype):
+    """Another dtype: one of plait's or numpy's, or another tensor's. "cpu" is where tensors are."""
+    if isinstance(dtype, Tensor):
+        dtype = dtype.dtype
+    return self if isinstance(dtype, str) and dtype == "cpu" else functions.to(self, dtype)
+
+
+def _rebuild(array, requires_grad):
+    return _core.tensor(array, requires_grad=requires_grad)
+
+
+def _deepcopy(self, memo):
+    if not self.is_leaf:
+        raise _core.UserError(
+            "[deepcopy] only tensors that are no results of ops can be copied with what they ask "
+            f"of gradients; got {self.dtype}{list(self.shape)}. hint: detach() or clone()"
+        )
+    return _rebuild(self.detach().numpy(), self.requires_grad)
+
+
 def _transposed(self):
     return functions.permute(self, list(range(len(self.shape)))[::-1])
 
@@ -291,8 +196,8 @@ Tensor.__pos__ = lambda self: self
 Tensor.__len__ = _length
 Tensor.__iter__ = _iterate
 Tensor.__repr__ = _text
-Tensor.__getitem__ = _getitem
-Tensor.__setitem__ = _setitem
+Tensor.__getitem__ = getitem
+Tensor.__setitem__ = setitem
 Tensor.__hash__ = object.__hash__
 Tensor.__bool__ = lambda self: bool(self.item())
 Tensor.__float__ = lambda self: float(self.item())
@@ -315,3 +220,33 @@ Tensor.copy_ = _fill
 Tensor.fill_ = _fill
 Tensor.zero_ = lambda self: _fill(self, 0)
 Tensor.requires_grad_ = _requires_grad
+Tensor.__format__ = _format
+Tensor.__contains__ = lambda self, element: functions.any(functions.eq(self, element)).item()
+Tensor.to = _to
+Tensor.cpu = lambda self: self
+Tensor.data = property(lambda self: functions.detach(self))
+Tensor.where = lambda self, condition, other: functions.where(condition, self, other)
+Tensor.type_as = lambda self, other: functions.to(self, other.dtype)
+Tensor.view_as = Tensor.reshape_as = lambda self, other: functions.reshape(self, list(other.shape))
+Tensor.expand_as = lambda self, other: functions.expand(self, list(other.shape))
+Tensor.new_zeros = lambda self, *size, dtype=None: functions.zeros(*size, dtype=dtype or self.dtype)
+Tensor.new_ones = lambda self, *size, dtype=None: functions.ones(*size, dtype=dtype or self.dtype)
+Tensor.new_full = lambda self, size, fill_value, dtype=None: functions.full(
+    size, fill_value, dtype=dtype or self.dtype
+)
+Tensor.new_tensor = lambda self, data, dtype=None: _core.tensor(data, dtype or self.dtype)
+Tensor.is_floating_point = lambda self: self.dtype.is_floating_point
+Tensor.nelement = _numel
+Tensor.element_size = lambda self: self.dtype.itemsize
+Tensor.itemsize = property(lambda self: self.dtype.itemsize)
+Tensor.nbytes = property(lambda self: self.numel() * self.dtype.itemsize)
+Tensor.__deepcopy__ = _deepcopy
+Tensor.__reduce__ = lambda self: (_rebuild, (self.detach().numpy(), self.requires_grad))
+Tensor.normal_ = lambda self, mean=0.0, std=1.0: _fill(
+    self, functions.normal(mean, std, list(self.shape), dtype=self.dtype)
+)
+Tensor.uniform_ = lambda self, low=0.0, high=1.0: _fill(
+    self, functions.uniform(list(self.shape), low, high, dtype=self.dtype)
+)
+for _extra in _extras.METHODS:
+    setattr(Tensor, _extra.__name__, _extra)

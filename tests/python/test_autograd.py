@@ -44,6 +44,31 @@ def test_gradients_of_gradients():
     assert plait.grad(y * y, y, plait.tensor([1.0, 10.0])).tolist() == [2, 40]
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gradients_are_not_by_what_is_equal(compiled):
+    x = plait.tensor([1.0, 2.0], requires_grad=True)
+
+    def by_equal_values(x):
+        a, b = x * 2, x * 2
+        return plait.grad((a * 3 + b * 5).sum(), [a, b])
+
+    def by_equal_memory(x):
+        a, b = (plait.tensor([0.0, 0.0], requires_grad=True) for _ in range(2))
+        return plait.grad((a * 3 + b * 5).sum(), [a, b])
+
+    for f in (by_equal_values, by_equal_memory):
+        grads = (plait.compile(f) if compiled else f)(x)
+        assert [g.tolist() for g in grads] == [[3, 3], [5, 5]]
+
+
+def test_constants_that_require_gradients_are_variables():
+    for make in (plait.zeros, plait.ones, lambda n: plait.full([n], 0.0)):
+        x = make(3).requires_grad_()
+        (plait.relu(x) + plait.maximum(x, make(3)) + make(3) * x).sum().backward()
+        value = x.numpy()[0]
+        assert x.grad.tolist() == [(value > 0) + 0.5 + value] * 3 and x.is_leaf
+
+
 def test_no_grad_detach_and_views():
     w = plait.tensor([1.0, 2.0, 3.0], requires_grad=True)
     with plait.no_grad():

@@ -97,6 +97,49 @@ def test_random_programs_equal_numpy(seed):
         np.testing.assert_array_equal(pair.tensor.numpy(), pair.array, err_msg=f"seed {seed}")
 
 
+def test_parts_that_change_compile_nothing():
+    data, a = both((50, 3, 4))
+    out, b = plait.zeros(50, 4), np.zeros((50, 4), np.float32)
+    doubled = lambda x: x * 2 + 1  # noqa: E731
+    counts = []
+    for i in range(48):
+        out[i] = doubled(data[i : i + 2, 1].sum(0))
+        b[i] = doubled(a[i : i + 2, 1].sum(0))
+        out[i, 1:3] += data[i, 2, ::3]
+        b[i, 1:3] += a[i, 2, ::3]
+        assert data[i][1][2].item() == a[i, 1, 2]
+        counts.append(plait.compile_count()["programs"])
+    np.testing.assert_array_equal(out.numpy(), b)
+    assert counts[2:] == [counts[2]] * 46
+
+
+def test_parts_are_written_where_nobody_else_looks():
+    x = plait.tensor(np.arange(6.0, dtype=np.float32))
+    before = x.clone()
+    pending, held, shared = x * 2, x.numpy(copy=False), x[2:]
+    x[1] = 9
+    x[2:4] = x[0:2]
+    assert x.tolist() == [0, 9, 0, 9, 4, 5] and shared.tolist() == [0, 9, 4, 5]
+    assert pending.tolist() == [0, 2, 4, 6, 8, 10]
+    assert held.tolist() == before.tolist() == [0, 1, 2, 3, 4, 5]
+    del held, pending, shared
+    x[0] = 1  # into memory of its own from now on
+    where = x.numpy(copy=False).ctypes.data
+    x[5] = 2
+    assert x.numpy(copy=False).ctypes.data == where and x.tolist() == [1, 9, 0, 9, 4, 2]
+    array = np.zeros(3, np.float32)
+    plait.from_numpy(array)[1] = 5
+    assert array.tolist() == [0, 0, 0]
+    w = plait.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with plait.no_grad():
+        w[1] = 7
+    assert w.is_leaf and w.requires_grad and w.tolist() == [1, 7, 3]
+    part = plait.nn.Parameter([1.0, 2.0])
+    with plait.no_grad():
+        part[0] = 4
+    assert part.tolist() == [4, 2]
+
+
 def test_a_lazy_read_before_a_write_sees_the_old_value():  # C07
     def f(x):
         y = x.view(2, 4) * 2
@@ -148,8 +191,32 @@ def test_masks_write():
     x[x > 5] = 0
     a[a > 5] = 0
     np.testing.assert_array_equal(x.numpy(), a)
+    x[x > 2] += 1
+    a[a > 2] += 1
+    x[x > 3] = np.array([7, 8, 9], np.float32)
+    a[a > 3] = [7, 8, 9]
+    np.testing.assert_array_equal(x.numpy(), a)
     with pytest.raises(plait.UserError, match="only its values know"):
-        x[x > 2]
+        plait.compile(lambda x: x[x > 2])(x)
+    with pytest.raises(plait.UserError, match="each value goes is not known"):
+        plait.compile(lambda x: x.__setitem__(x > 3, plait.ones(2)))(x)
+    with pytest.raises(IndexError, match=r"got mask: \[2\], tensor: \[3, 4\]"):
+        x[plait.tensor([True, False])] = 1
+    with pytest.raises(IndexError, match=r"got mask: \[4\], axes from 0: \[3\]"):
+        x[x[0] > 0]
+
+
+def test_masks_read():
+    x, a = both((2, 3, 4))
+    some, row = np.array([True, False, True]), a[:, :, 0] > 3
+    np.testing.assert_array_equal(x[x > 5].numpy(), a[a > 5])
+    np.testing.assert_array_equal(x[plait.tensor(row)].numpy(), a[row])
+    np.testing.assert_array_equal(x[1, some, 1:].numpy(), a[1, some, 1:])
+    np.testing.assert_array_equal(x[:, [True, False, True]].numpy(), a[:, some])
+    assert x[x > 100].shape == (0,)
+    w = plait.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    w[w > 1].square().sum().backward()
+    assert w.grad.tolist() == [0, 4, 6]
 
 
 @pytest.mark.parametrize("n", [3, 100, 10**6])

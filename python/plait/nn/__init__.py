@@ -3,11 +3,16 @@
 
 from plait.nn import functional, init, utils
 from plait.nn._activations import (
-    ELU, GELU, Flatten, Identity, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+    ELU, GELU, Flatten, Identity, LeakyReLU, LogSigmoid, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax,
+    Softplus, Tanh, Unflatten
 )  # fmt: skip
 from plait.nn._layers import (
-    AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, GroupNorm, LayerNorm,
-    Linear, MaxPool2d, RMSNorm, SelfAttention
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose1d,
+    ConvTranspose2d, Dropout, Dropout2d, Embedding, GroupNorm, LayerNorm, Linear, MaxPool2d,
+    RMSNorm, SelfAttention
 )  # fmt: skip
-from plait.nn._losses import CrossEntropyLoss, L1Loss, MSELoss
+from plait.nn._losses import (
+    BCEWithLogitsLoss, CrossEntropyLoss, KLDivLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
+)  # fmt: skip
 from plait.nn._module import Module, ModuleList, Parameter, Sequential
+from plait.nn._recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell

@@ -75,3 +75,21 @@ class Flatten(Module):
 
     def forward(self, input):
         return functions.flatten(input, self.start_dim, self.end_dim)
+
+
+class Softplus(Module):
+    def forward(self, input):
+        return functions.softplus(input)
+
+
+class LogSigmoid(Module):
+    def forward(self, input):
+        return functions.logsigmoid(input)
+
+
+class Unflatten(Module):
+    def __init__(self, dim, unflattened_size):
+        self.dim, self.unflattened_size = dim, list(unflattened_size)
+
+    def forward(self, input):
+        return functions.unflatten(input, self.dim, self.unflattened_size)

@@ -195,3 +195,59 @@ class SelfAttention(Module):
         q, k, v = (heads(part) for part in functions.split(self.qkv(input), self.width, -1))
         y = functions.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return self.proj(functions.reshape(functions.transpose(y, 1, 2), [batch, length, width]))
+
+
+class _ConvTranspose(Module):
+    _axes = 0
+    _function = None
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0,
+                 output_padding=0, groups=1, bias=True, dilation=1):  # fmt: skip
+        kernel = _several(kernel_size, self._axes)
+        self.stride, self.padding = _several(stride, self._axes), _several(padding, self._axes)
+        self.output_padding = _several(output_padding, self._axes)
+        self.dilation, self.groups = _several(dilation, self._axes), groups
+        inputs = out_channels // groups * math.prod(kernel)
+        self.weight = _uniform([in_channels, out_channels // groups, *kernel], inputs)
+        self.bias = _uniform([out_channels], inputs) if bias else None
+
+    def forward(self, input):
+        return type(self)._function(
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding,
+            self.groups, self.dilation,
+        )  # fmt: skip
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """The adjoint of Conv1d."""
+
+    _axes = 1
+    _function = staticmethod(functions.conv_transpose1d)
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """The adjoint of Conv2d."""
+
+    _axes = 2
+    _function = staticmethod(functions.conv_transpose2d)
+
+
+class AdaptiveAvgPool2d(Module):
+    """Means of parts of [N, C, H, W], as many as `output_size` says."""
+
+    def __init__(self, output_size):
+        self.output_size = output_size
+
+    def forward(self, input):
+        return functions.adaptive_avg_pool2d(input, self.output_size)
+
+
+class Dropout2d(Module):
+    """Zeroes whole channels of [N, C, H, W] with probability `p` while training."""
+
+    def __init__(self, p=0.5):
+        self.p = p
+
+    def forward(self, input):
+        ones = functions.ones([*input.shape[:2], 1, 1], dtype=input.dtype)
+        return input * functions.dropout(ones, self.p) if self.training else input

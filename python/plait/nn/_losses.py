@@ -32,3 +32,35 @@ class L1Loss(Module):
 
     def forward(self, input, target):
         return functions.l1_loss(input, target, reduction=self.reduction)
+
+
+class _Loss(Module):
+    _function = None
+
+    def __init__(self, reduction="mean"):
+        self.reduction = reduction
+
+    def forward(self, input, target):
+        return type(self)._function(input, target, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Of logits and probabilities."""
+
+    _function = staticmethod(functions.binary_cross_entropy_with_logits)
+
+
+class NLLLoss(_Loss):
+    """Of log-probabilities and class numbers."""
+
+    _function = staticmethod(functions.nll_loss)
+
+
+class SmoothL1Loss(_Loss):
+    _function = staticmethod(functions.smooth_l1_loss)
+
+
+class KLDivLoss(_Loss):
+    """Of log-probabilities and probabilities."""
+
+    _function = staticmethod(functions.kl_div)
