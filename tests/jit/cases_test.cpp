@@ -16,6 +16,7 @@
 #include "tests/support/error_text.h"
 #include "tests/support/programs.h"
 #include "tests/support/skip.h"
+#include "tests/support/small_stack.h"
 #include "tests/support/temporary_folder.h"
 
 namespace plait {
@@ -324,6 +325,43 @@ TEST_CASE_METHOD(Cases, "C15: a stack of hundreds of constants") {
   for (int i = 0; i < 300; ++i) parts.push_back(full({28, 28}, static_cast<double>(i)));
   const Numbers got = numbers(compile({stack(parts)}, options(Engine::llvm, true, 1)).run()[0]);
   for (size_t i = 0; i < got.size(); ++i) REQUIRE(got[i] == static_cast<double>(i / 784));
+}
+
+TEST_CASE_METHOD(Cases, "C15: a program of 2,107 kernels, made and then loaded on a small stack") {
+  constexpr int64_t kKernels = 2107;
+  std::vector<Tensor> outputs;
+  for (int64_t i = 0; i < kKernels; ++i) {
+    const Tensor x = make("x" + std::to_string(i), array(DType::f32, {300}, Numbers(300, i % 9)));
+    outputs.push_back(x * static_cast<double>(i) + 0.5);
+  }
+  const std::shared_ptr<Graph> graph = current_graph();
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    graph->add_output(std::to_string(i), outputs[i].value());
+  }
+  const TemporaryFolder folder;
+  // Another name of the folder is another backend, which knows of nothing but what lies there.
+  for (const char* name : {"", "."}) {
+    Options here = options(Engine::llvm, true, 2);
+    here.cache_dir = folder / name;
+    const CompileCount before = compile_count();
+    std::vector<Array> got;
+    on_small_stack(512 << 10, [&] {
+      Program program = compile(*graph, here);
+      CHECK(program.kernels().size() == kKernels);
+      CHECK(program.launches() == kKernels);
+      got = program.run(inputs);
+    });
+    const bool first = *name == '\0';
+    const CompileCount after = compile_count();
+    CHECK(after.kernels - before.kernels == (first ? kKernels : 0));
+    CHECK(after.kernels_cached - before.kernels_cached == (first ? 0 : kKernels));
+    REQUIRE(got.size() == kKernels);
+    for (int64_t i = 0; i < kKernels; ++i) {
+      const float* y = got[static_cast<size_t>(i)].data<float>();
+      REQUIRE(y[0] == static_cast<float>(i % 9 * i) + 0.5f);
+      REQUIRE(y[299] == y[0]);
+    }
+  }
 }
 
 TEST_CASE_METHOD(Cases, "C23: blanks and other letters in the folders of the cache and of dumps") {

@@ -1,52 +1,20 @@
 // C14: a chain of 100,000 nodes on a small stack.
-#include <pthread.h>
-
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <exception>
 
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
 #include "passes/gradients.h"
 #include "passes/simplify.h"
 #include "tests/support/graphs.h"
+#include "tests/support/small_stack.h"
 
 using namespace plait;
 using namespace plait::testing;
 
-namespace {
-
-// Runs the job in a thread with a stack of 256 KiB.
-template <class Job>
-void on_small_stack(Job job) {
-  struct Call {
-    Job job;
-    std::exception_ptr error;
-  } call{std::move(job), nullptr};
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  REQUIRE(pthread_attr_setstacksize(&attributes, 256 << 10) == 0);
-  pthread_t thread;
-  const auto body = [](void* argument) -> void* {
-    auto& call = *static_cast<Call*>(argument);
-    try {
-      call.job();
-    } catch (...) {
-      call.error = std::current_exception();
-    }
-    return nullptr;
-  };
-  REQUIRE(pthread_create(&thread, &attributes, body, &call) == 0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-  if (call.error) std::rethrow_exception(call.error);
-}
-
-}  // namespace
-
 TEST_CASE("C14: a chain of 100,000 nodes is built, differentiated, simplified, run and freed") {
   std::vector<double> y, gradient;
-  on_small_stack([&] {
+  on_small_stack(256 << 10, [&] {
     Graph g;
     const Value x0 = meta::input(g, "x", {DType::f64, {3}});
     Value x = x0;

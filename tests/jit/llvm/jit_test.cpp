@@ -15,6 +15,7 @@
 #include "jit/llvm/object_cache.h"
 #include "tests/support/kernels.h"
 #include "tests/support/launch.h"
+#include "tests/support/small_stack.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace plait;
@@ -242,28 +243,16 @@ TEST_CASE("two thousand cached kernels load on a small stack") {
     auto backend = make_llvm_backend("", folder.path());
     for (int64_t i = 0; i < kCount; ++i) backend->compile(add_number(i));
   }
-  struct Work {
-    std::filesystem::path folder;
-    int64_t right = 0;
-    uint64_t compiled = 1;
-  } work{folder.path()};
-  pthread_attr_t attributes;
-  REQUIRE(pthread_attr_init(&attributes) == 0);
-  REQUIRE(pthread_attr_setstacksize(&attributes, 512 << 10) == 0);
-  pthread_t thread;
-  auto body = [](void* argument) -> void* {
-    auto& work = *static_cast<Work*>(argument);
-    auto backend = make_llvm_backend("", work.folder);
+  int64_t right = 0;
+  uint64_t compiled = 1;
+  on_small_stack(512 << 10, [&] {
+    auto backend = make_llvm_backend("", folder.path());
     std::vector<std::shared_ptr<CompiledKernel>> all;
     for (int64_t i = 0; i < kCount; ++i) all.push_back(backend->compile(add_number(i)));
     for (int64_t i = 0; i < kCount; ++i)
-      work.right += run_number(add_number(i), *all[static_cast<size_t>(i)]) == 1000 + i;
-    work.compiled = backend->counts().compiled;
-    return nullptr;
-  };
-  REQUIRE(pthread_create(&thread, &attributes, body, &work) == 0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-  CHECK(work.right == kCount);
-  CHECK(work.compiled == 0);
+      right += run_number(add_number(i), *all[static_cast<size_t>(i)]) == 1000 + i;
+    compiled = backend->counts().compiled;
+  });
+  CHECK(right == kCount);
+  CHECK(compiled == 0);
 }
