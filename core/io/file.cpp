@@ -130,13 +130,15 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(Survives survives) {
   PLAIT_INTERNAL_CHECK(descriptor_ >= 0, "commit after commit");
   // The bytes must be on the disk before the name points at them, and then the name itself.
-  if (::fsync(descriptor_) != 0) fail("writing", errno);
+  const bool to_disk = survives == Survives::power_loss;
+  if (to_disk && ::fsync(descriptor_) != 0) fail("writing", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("renaming", errno);
   ::close(descriptor_);
   descriptor_ = -1;
+  if (!to_disk) return;
   const auto folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
   const int folder_descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_descriptor < 0) return;  // a folder may be writable and not readable
@@ -145,15 +147,15 @@ void AtomicFile::commit() {
 }
 
 void write_file_atomic(std::string_view op, const std::filesystem::path& path,
-                       std::span<const std::byte> bytes) {
+                       std::span<const std::byte> bytes, Survives survives) {
   AtomicFile file(op, path);
   file.write(bytes);
-  file.commit();
+  file.commit(survives);
 }
 
 void write_file_atomic(std::string_view op, const std::filesystem::path& path,
-                       std::string_view text) {
-  write_file_atomic(op, path, std::as_bytes(std::span(text)));
+                       std::string_view text, Survives survives) {
+  write_file_atomic(op, path, std::as_bytes(std::span(text)), survives);
 }
 
 }  // namespace plait

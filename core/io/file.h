@@ -34,6 +34,10 @@ class InputFile {
 
 std::vector<std::byte> read_file(std::string_view op, const std::filesystem::path& path);
 
+// What a committed file outlives. Waiting for the disk takes milliseconds: what can be made again,
+// and tells when it is torn, does without.
+enum class Survives : uint8_t { kill, power_loss };
+
 // A file written beside its final place and moved there by commit(): whatever happens before (a
 // full disk, a kill, an exception), the file at `path` stays what it was. The temporary file is
 // `.NAME.part` in the same folder, locked while open; one that a killed process left is used again.
@@ -48,7 +52,7 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);  // DeviceError if the disk is full or fails
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
-  void commit();  // DeviceError, as write()
+  void commit(Survives survives = Survives::power_loss);  // DeviceError, as write()
 
  private:
   [[noreturn]] void fail(const char* action, int error) const;
@@ -60,8 +64,8 @@ class AtomicFile {
 };
 
 void write_file_atomic(std::string_view op, const std::filesystem::path& path,
-                       std::span<const std::byte> bytes);
+                       std::span<const std::byte> bytes, Survives survives = Survives::power_loss);
 void write_file_atomic(std::string_view op, const std::filesystem::path& path,
-                       std::string_view text);
+                       std::string_view text, Survives survives = Survives::power_loss);
 
 }  // namespace plait

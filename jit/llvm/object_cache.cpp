@@ -172,7 +172,8 @@ std::optional<CacheEntry> ObjectCache::load(
 void ObjectCache::store(const CacheKey& key, const CacheEntry& entry) {
   if (!usable()) return;
   try {
-    write_file_atomic("object cache", path_of(key), encode(key, entry));
+    // A torn entry has another checksum, and is made again.
+    write_file_atomic("object cache", path_of(key), encode(key, entry), Survives::kill);
   } catch (const std::exception& error) {
     // Another process may be writing the same entry; a full disk costs the next run its time.
     PLAIT_LOG(info, "kernel {} is not kept: {}", entry.kernel_name, error.what());
