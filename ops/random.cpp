@@ -302,7 +302,7 @@ for row, got in zip(rows, drawn):
         good = good and np.abs(counts - row).max() < 5 / num_samples**0.5
 return good
 )",
-          .samples = {"(rand(7) + 0.1, 3)", "(rand(3, 5) + 0.1, 5)",
+          .samples = {"(rand(3, 4) + 0.1, 2)", "(rand(6) + 0.1, 6)",
                       "(array([0.0, 1.0, 0.0, 3.0]), 2)", "(array([0.0, 1.0, 0.0]), 2)",
                       "(array([0.0, 1.0, 0.0, 3.0, 0.0]), 3000, True)",
                       "(rand(2, 5) + 0.1, 3000, replacement=True)", "(rand(0, 4), 2)",

@@ -40,7 +40,8 @@ Tensor between(const Tensor& below, const Tensor& above, const Tensor& part,
   if (interpolation == "higher") return where(gt(part, 0.0), above, below);
   if (interpolation == "nearest") return where(gt(part, 0.5), above, below);
   const Tensor weight = interpolation == "midpoint" ? where(gt(part, 0.0), 0.5, part) : part;
-  return where(eq(weight, 0.0), below, lerp(below, above, weight));
+  const Tensor alone = logical_and(eq(weight, 0.0), isinf(above));
+  return where(alone, below, lerp(below, above, weight));
 }
 
 // Along `axis` of x, which goes; several quantiles are a first axis.
@@ -269,8 +270,9 @@ order = np.take(np.argsort(input, dim, kind='stable'), [k - 1], dim)
 value = np.take_along_axis(input, order, dim)
 return (value, order) if keepdim else (np.squeeze(value, dim), np.squeeze(order, dim))
 )",
-          .samples = {"(randn(3, 5), 2)", "(randn(5, 3), 1, 0, True)", "(full((7,), 1.0), 3)",
-                      "(array([1.0, nan, 2.0]), 3)", "(randn(0, 4), 2)", "(randint(0, 3, 50), 20)"},
+          .samples = {"(randn(3, 5), 2)", "(randn(5, 3), 1, 0, True)",
+                      "(array([2.0, 1.0, 1.0, 3.0]), 2)", "(array([1.0, nan, 2.0]), 3)",
+                      "(randn(0, 4), 2)", "(randint(0, 3, 50), 20)"},
       },
       {
           .signature = "quantile(Tensor input, Operand q, int? dim=None, bool keepdim=False, *, "
@@ -288,7 +290,7 @@ if interpolation == 'nearest':
     y = np.take(x, np.maximum(at, 0).astype(int), axis=dim or 0)
     bad = np.isnan(input).any(axis=dim)
     return np.where(bad, np.nan, y)
-return np.quantile(input, q, axis=dim, keepdims=keepdim, method=interpolation)
+return np.quantile(input, np.clip(q, 0, 1), axis=dim, keepdims=keepdim, method=interpolation)
 )",
           .samples = {"(randn(3, 5), 0.3)", "(randn(3, 5), 0.6, 1)", "(randn(7), 1.0, 0)",
                       "(randn(5, 3), 0.0, 0, True)", "(randn(3, 5), array([0.1, 0.5, 0.9]), 1)",
@@ -298,8 +300,8 @@ return np.quantile(input, q, axis=dim, keepdims=keepdim, method=interpolation)
                       "(randn(3, 5), 0.3, 1, interpolation='higher')",
                       "(randn(3, 5), 0.3, 1, interpolation='midpoint')",
                       "(randn(3, 6), 0.3, 1, interpolation='nearest')",
-                      "(array([1.0, nan, 2.0]), 0.0)", "(full((7,), 1.0), 0.4)", "(randn(),  0.4)",
-                      "(randn(0, 3), 0.5, 1)"},
+                      "(array([1.0, nan, 2.0]), 0.0)", "(array([2.0, 1.0, 1.0, 3.0]), 0.5)",
+                      "(randn(),  0.4)", "(randn(0, 3), 0.5, 1)"},
       },
   };
 }

@@ -34,7 +34,8 @@ Tensor log1p_or_log_of_twice(const Tensor& large, const Tensor& x, const Tensor&
   return add(log1p(where(large, x, small)), where(large, full_like(x, std::numbers::ln2), 0.0));
 }
 
-Tensor scaled_log10(const Tensor& x) { return mul(log(x), std::numbers::log10e); }
+// sqrt(1 - x^2), by two roots, whose gradients at 1 and -1 are infinite, not NaN.
+Tensor other_leg(const Tensor& x) { return mul(sqrt(sub(1.0, x)), sqrt(add(x, 1.0))); }
 
 // Where `other` makes log(other) infinite or NaN without being NaN itself.
 Tensor without_log(const Tensor& other) {
@@ -52,13 +53,13 @@ Tensor tan(const Tensor& input) {
 Tensor asin(const Tensor& input) {
   OpScope op("asin");
   const Tensor x = detail::wide(input);
-  return narrowed(atan2(x, sqrt(mul(sub(1.0, x), add(x, 1.0)))), input);
+  return narrowed(atan2(x, other_leg(x)), input);
 }
 
 Tensor acos(const Tensor& input) {
   OpScope op("acos");
   const Tensor x = detail::wide(input);
-  return narrowed(atan2(sqrt(mul(sub(1.0, x), add(x, 1.0))), x), input);
+  return narrowed(atan2(other_leg(x), x), input);
 }
 
 Tensor atan(const Tensor& input) {
@@ -118,7 +119,7 @@ Tensor atanh(const Tensor& input) {
 
 Tensor log10(const Tensor& input) {
   OpScope op("log10");
-  return narrowed(scaled_log10(detail::wide(input)), input);
+  return narrowed(mul(log(detail::wide(input)), std::numbers::log10e), input);
 }
 
 Tensor exp2(const Tensor& input) {
@@ -152,9 +153,10 @@ Tensor logit(const Tensor& input, std::optional<double> eps) {
   const Tensor low = where(upper, rest, x);
   const Tensor high = where(upper, x, rest);
   const Tensor close = ge(low, 0.25);
-  const Tensor less_one = div(sub(mul(where(close, low, 0.25), 2.0), 1.0), where(close, high, 1.0));
-  const Tensor ratio = where(close, 1.0, div(low, high));
-  const Tensor odds = where(close, log1p(less_one), log(ratio));
+  // log(low / high), about 1/2 by low / high - 1.
+  const Tensor less_one = div(sub(mul(low, 2.0), 1.0), where(close, high, 1.0));
+  const Tensor first = log1p(where(close, less_one, neg(low)));
+  const Tensor odds = where(close, first, sub(log(where(close, 1.0, low)), first));
   return narrowed(magnitude(odds, upper), input);
 }
 
