@@ -25,7 +25,7 @@ FUNCTIONS = {
     "linear": lambda x: F.interpolate(x, 5, mode="linear"),
     "linear by a factor": lambda x: F.interpolate(x, scale_factor=2.0, mode="linear"),
     "linear with corners": lambda x: F.interpolate(x, 5, mode="linear", align_corners=True),
-    "to another's size": lambda x: F.interpolate(x[:, :, :3], x.shape[2:], mode="linear"),
+    "to another's size": lambda x: F.interpolate(x[:, :, :3], x.shape[2:]),
     "adaptive_avg_pool1d": lambda x: F.adaptive_avg_pool1d(x, 3),
     "quantile": lambda x: plait.quantile(x, 0.3, -1),
     "quantile of all": lambda x: plait.quantile(x, 0.7),
@@ -48,7 +48,7 @@ def test_symbolic_sizes_give_the_bits_of_fixed_ones(name, checked):
         return y.detach(), plait.grad((y * y).sum(), x)
 
     dynamic, fixed = plait.compile(with_gradient), plait.compile(with_gradient, dynamic=False)
-    for shape in [(2, 3, 4), (3, 3, 7), (4, 3, 10), (5, 3, 12)]:
+    for shape in [(2, 3, 4), (3, 3, 7), (4, 3, 10)]:
         x = plait.tensor(draws(*shape), requires_grad=True)
         for got, want in zip(dynamic(x), fixed(x), strict=True):
             np.testing.assert_array_equal(got.numpy(), want.numpy())
