@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/index/simplify.h"
 #include "ops/compose.h"
 #include "ops/functions.h"
 #include "ops/registry.h"
@@ -39,12 +40,90 @@ Tensor sigmoid_wide(const Tensor& x) {
   return div(where(negative, e, 1.0), add(e, 1.0));
 }
 
+// x * (1 + 2 e^-|x|) / (1 + 2 e^-|x| + 2 e^-2|x|), and for negative x the same times e^2x: tanh of
+// log(1 + e^x) with one exponential that cannot overflow.
+Tensor mish_wide(const Tensor& x) {
+  const Tensor negative = lt(x, 0.0);
+  const Tensor e = exp(where(negative, x, neg(x)));
+  const Tensor top = where(negative, mul(e, add(e, 2.0)), add(mul(e, 2.0), 1.0));
+  const Tensor rest = where(negative, 2.0, mul(mul(e, e), 2.0));
+  return mul(x, div(top, add(top, rest)));
+}
+
 }  // namespace
 
 Tensor relu(const Tensor& input) {
   OpScope op("relu");
   // A select, not a maximum: the gradient at 0 is 0. NaN stays NaN.
   return where(le(input, 0), 0, input);
+}
+
+Tensor hardtanh(const Tensor& input, double min_val, double max_val) {
+  OpScope op("hardtanh");
+  PLAIT_CHECK(min_val <= max_val, detail::op_name(),
+              "min_val must not exceed max_val; got {} and {}", min_val, max_val);
+  const Tensor x = detail::to_float(input);
+  return where(le(x, min_val), min_val, where(ge(x, max_val), max_val, x));
+}
+
+Tensor relu6(const Tensor& input) {
+  OpScope op("relu6");
+  return where(le(input, 0), 0, where(ge(input, 6), 6, input));
+}
+
+Tensor hardsigmoid(const Tensor& input) {
+  OpScope op("hardsigmoid");
+  const Tensor x = detail::wide(input);
+  const Tensor inside = mul(add(x, 3.0), 1.0 / 6);
+  const Tensor result = where(le(x, -3.0), 0.0, where(ge(x, 3.0), 1.0, inside));
+  return detail::cast_to(result, detail::float_dtype(input));
+}
+
+Tensor hardswish(const Tensor& input) {
+  OpScope op("hardswish");
+  const Tensor x = detail::wide(input);
+  const Tensor inside = mul(mul(x, add(x, 3.0)), 1.0 / 6);
+  const Tensor result = where(le(x, -3.0), 0.0, where(ge(x, 3.0), x, inside));
+  return detail::cast_to(result, detail::float_dtype(input));
+}
+
+Tensor mish(const Tensor& input) {
+  OpScope op("mish");
+  return detail::cast_to(mish_wide(detail::wide(input)), detail::float_dtype(input));
+}
+
+Tensor glu(const Tensor& input, int64_t dim) {
+  OpScope op("glu");
+  const int64_t axis = detail::normalize_axis(dim, input);
+  const Expr size = input.shape()[axis];
+  const Expr half = floor_div(size, 2);
+  PLAIT_CHECK(prove_equal(half + half, size, {}) != false, detail::op_name(),
+              "the dim that is halved must be even; got {}; dim {} has size {}",
+              to_string(input.type()), axis, to_string(size));
+  const Tensor x = detail::wide(input);
+  const Tensor gate = sigmoid_wide(narrow(x, axis, half, half));
+  return detail::cast_to(mul(narrow(x, axis, 0, half), gate), detail::float_dtype(input));
+}
+
+Tensor threshold(const Tensor& input, const Operand& threshold, const Operand& value) {
+  OpScope op("threshold");
+  return where(le(input, threshold), value, input);
+}
+
+Tensor prelu(const Tensor& input, const Tensor& weight) {
+  OpScope op("prelu");
+  const std::shared_ptr<Graph> graph = detail::graph_of({&input, &weight});
+  const bool one = weight.rank() == 0 || (weight.rank() == 1 && weight.shape()[0].is_constant(1));
+  const bool per_channel = weight.rank() == 1 && input.rank() >= 2 &&
+                           prove_equal(weight.shape()[0], input.shape()[1], {}) != false;
+  PLAIT_CHECK(one || per_channel, detail::op_name(),
+              "weight must be one number or one per channel (dim 1); got input: {}, weight: {}",
+              to_string(input.type()), to_string(weight.type()));
+  const Tensor x = detail::to_float(detail::tensor_in(graph, input));
+  const Tensor scalar = detail::cast_to(detail::tensor_in(graph, weight), x.dtype());
+  const Tensor slope = one ? detail::broadcast_to_shape(reshape(scalar, {}), x.shape())
+                           : detail::broadcast(scalar, x.shape(), {1});
+  return where(gt(x, 0.0), x, mul(x, slope));
 }
 
 Tensor leaky_relu(const Tensor& input, double negative_slope) {
@@ -98,6 +177,7 @@ Tensor logsigmoid(const Tensor& input) {
 
 Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   OpScope op("softmax");
+  if (detail::names_rank_zero(dim, input)) return squeeze(softmax(unsqueeze(input, 0), 0, dtype));
   const int64_t axis = detail::normalize_axis(dim, input);
   const Tensor x = cast_first(input, dtype);
   if (empty_axis(x, axis)) return x;
@@ -108,6 +188,9 @@ Tensor softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
 
 Tensor log_softmax(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
   OpScope op("log_softmax");
+  if (detail::names_rank_zero(dim, input)) {
+    return squeeze(log_softmax(unsqueeze(input, 0), 0, dtype));
+  }
   const int64_t axis = detail::normalize_axis(dim, input);
   const Tensor x = cast_first(input, dtype);
   if (empty_axis(x, axis)) return x;
@@ -133,6 +216,79 @@ std::vector<OpRecord> activation_ops() {
           .oracle = "np.where(input > 0, input, negative_slope * input)",
           .samples = {"(randn(3, 5),)", "(randn(7), 0.2)", "(full((2, 3), 0.0),)", "(randn(0, 3),)",
                       "(array([nan, inf, -inf]),)"},
+      },
+      {
+          .signature = "prelu(Tensor input, Tensor weight) -> Tensor",
+          .doc = "input where positive, else weight * input: one weight, or one per channel (dim "
+                 "1) (He et al., 2015). The gradient at 0 is weight.",
+          .composition = compose<&prelu>,
+          .oracle = R"(
+w = weight.reshape(-1, *[1] * (input.ndim - 2)) if weight.size > 1 else weight.reshape(())
+return np.where(input > 0, input, w * input)
+)",
+          .samples = {"(randn(3, 5), rand(1))", "(randn(2, 3, 4), rand(3))", "(randn(7), rand(1))",
+                      "(randn(0, 3), rand(3))", "(randn(), rand(1))",
+                      "(array([nan, inf, -inf, 0.0]), array(0.25))"},
+      },
+      {
+          .signature = "hardtanh(Tensor input, float min_val=-1.0, float max_val=1.0) -> Tensor",
+          .doc = "input limited to [min_val, max_val]; the gradient at a bound is 0 (that of "
+                 "`clamp` is 1). NaN stays NaN.",
+          .composition = compose<&hardtanh>,
+          .oracle = "np.clip(input, min_val, max_val)",
+          .samples = {"(randn(3, 5),)", "(randn(7), -0.5, 2.0)", "(randn(0, 3),)", "(randn(),)",
+                      "(array([nan, inf, -inf, 1.0, -1.0]),)"},
+      },
+      {
+          .signature = "relu6(Tensor input) -> Tensor",
+          .doc = "min(max(input, 0), 6). The gradient at 0 and 6 is 0; NaN stays NaN.",
+          .composition = compose<&relu6>,
+          .oracle = "np.clip(input, 0, 6)",
+          .samples = {"(randn(3, 5) * 6,)", "(randn(0, 3),)", "(randn(),)",
+                      "(array([nan, inf, -inf, 0.0, 6.0]),)", "(arange(-2, 9),)"},
+      },
+      {
+          .signature = "hardsigmoid(Tensor input) -> Tensor",
+          .doc = "input / 6 + 1/2, limited to [0, 1]; the gradient at 3 and -3 is 0 (Howard et "
+                 "al., 2019).",
+          .composition = compose<&hardsigmoid>,
+          .oracle = "np.clip(input / 6 + 0.5, 0, 1)",
+          .samples = {"(randn(3, 5) * 3,)", "(randn(0, 3),)", "(randn(),)",
+                      "(array([nan, inf, -inf, 3.0, -3.0]),)", "(arange(-4, 5),)"},
+      },
+      {
+          .signature = "hardswish(Tensor input) -> Tensor",
+          .doc = "input * hardsigmoid(input); 0 at -inf (Howard et al., 2019).",
+          .composition = compose<&hardswish>,
+          .oracle =
+              "np.where(input <= -3, 0, np.where(input >= 3, input, input * (input + 3) / 6))",
+          .samples = {"(randn(3, 5) * 3,)", "(randn(0, 3),)", "(randn(),)",
+                      "(array([nan, inf, -inf, 3.0, -3.0]),)", "(arange(-4, 5),)"},
+      },
+      {
+          .signature = "mish(Tensor input) -> Tensor",
+          .doc = "input * tanh(log(1 + exp(input))) (Misra, 2019).",
+          .composition = compose<&mish>,
+          .oracle = "input * np.tanh(np.logaddexp(0, input))",
+          .samples = {"(randn(3, 5),)", "(randn(0, 3),)", "(randn(),)",
+                      "(array([0.0, 100.0, -80.0, nan]),)", "(arange(-2, 3),)"},
+      },
+      {
+          .signature = "glu(Tensor input, int dim=-1) -> Tensor",
+          .doc = "The first half of `dim` times the sigmoid of the second (Dauphin et al., 2016). "
+                 "UserError for an odd size. Halves are computed in f32.",
+          .composition = compose<&glu>,
+          .oracle = "np.split(input, 2, dim)[0] * sp.expit(np.split(input, 2, dim)[1])",
+          .samples = {"(randn(3, 10),)", "(randn(4, 5), 0)", "(randn(0, 6),)", "(randn(3, 0),)",
+                      "(array([1.0, nan, 100.0, -100.0]),)"},
+      },
+      {
+          .signature = "threshold(Tensor input, Operand threshold, Operand value) -> Tensor",
+          .doc = "input where it is above the threshold or NaN, else value.",
+          .composition = compose<&threshold>,
+          .oracle = "np.where(input <= threshold, value, input)",
+          .samples = {"(randn(3, 5), 0.1, 20.0)", "(randn(0, 3), 0.0, 1.0)", "(randn(), 0.5, 2.0)",
+                      "(array([nan, inf, -inf, 1.0]), 1.0, -1.0)", "(arange(-2, 3), 0, 7)"},
       },
       {
           .signature = "elu(Tensor input, float alpha=1.0) -> Tensor",

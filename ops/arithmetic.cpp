@@ -159,6 +159,26 @@ Tensor clamp(const Tensor& input, const std::optional<Operand>& min,
   return result;
 }
 
+Tensor clamp_min(const Tensor& input, const Operand& min) {
+  OpScope op("clamp_min");
+  return clamp(input, min);
+}
+
+Tensor clamp_max(const Tensor& input, const Operand& max) {
+  OpScope op("clamp_max");
+  return clamp(input, std::nullopt, max);
+}
+
+Tensor copysign(const Operand& input, const Operand& other) {
+  OpScope op("copysign");
+  const detail::Pair pair = detail::promote_and_broadcast(input, other);
+  const Tensor size = abs(detail::to_float(pair.a));
+  const Tensor sign = detail::to_float(pair.b);
+  // A quotient tells -0 from 0; that of -inf is -0.
+  const Tensor negative = logical_or(lt(sign, 0.0), lt(div(1.0, sign), 0.0));
+  return where(negative, neg(size), size);
+}
+
 Tensor atan2(const Operand& input, const Operand& other) {
   OpScope op("atan2");
   const detail::Pair pair = detail::promote_and_broadcast(input, other);
@@ -328,6 +348,33 @@ std::vector<OpRecord> arithmetic_ops() {
                       "(arange(-4, 5), max=2)", "(randn(2, 3), randn(3), randn(3) + 1)",
                       "(randn(0), 0.0, 1.0)", "(array([nan, inf, -inf]), -1.0, 1.0)",
                       "(randn(3), array([nan, -inf, 0.0]), 1.0)", "(randn(3), max=nan)"},
+      },
+      {
+          .signature = "clamp_min(Tensor input, Operand min) -> Tensor",
+          .doc = "`clamp` with a lower bound alone.",
+          .composition = compose<&clamp_min>,
+          .oracle = "np.maximum(input, min)",
+          .samples = {"(randn(3, 5), -0.5)", "(randn(2, 3), randn(3))", "(arange(-4, 5), 2)",
+                      "(randn(0), 0.0)", "(array([nan, inf, -inf]), 1.0)"},
+      },
+      {
+          .signature = "clamp_max(Tensor input, Operand max) -> Tensor",
+          .doc = "`clamp` with an upper bound alone.",
+          .composition = compose<&clamp_max>,
+          .oracle = "np.minimum(input, max)",
+          .samples = {"(randn(3, 5), 0.5)", "(randn(2, 3), randn(3))", "(arange(-4, 5), 2)",
+                      "(randn(0), 0.0)", "(array([nan, inf, -inf]), 1.0)"},
+      },
+      {
+          .signature = "copysign(Operand input, Operand other) -> Tensor",
+          .doc = "|input| with the sign of other, -0 included; NaN counts as positive. Integers "
+                 "and bools become f32. The gradient by input is 0 at 0, that by other 0.",
+          .composition = compose<&copysign>,
+          .oracle = "np.copysign(input, other)",
+          .samples = {"(randn(3, 5), randn(5))", "(randn(4), -1.0)", "(randn(0), randn(0))",
+                      "(array([1.0, -2.0, 3.0, 0.0, inf, nan]), array([-0.0, 0.0, -inf, -1.0, "
+                      "-1.0, -3.0]))",
+                      "(arange(-2, 3), -1)"},
       },
       {
           .signature = "atan2(Operand input, Operand other) -> Tensor",

@@ -101,6 +101,11 @@ int64_t normalize_axis(int64_t axis, const Tensor& x) {
   return normalize_axis(axis, x.rank(), x);
 }
 
+bool names_rank_zero(int64_t axis, const Tensor& x) {
+  check_defined(x);
+  return x.rank() == 0 && (axis == 0 || axis == -1);
+}
+
 int64_t normalize_axis(int64_t axis, int64_t rank, const Tensor& x) {
   PLAIT_CHECK(axis >= -rank && axis < rank, op_name(),
               "dim out of range; got dim {} for {} where {} dims count. hint: dims lie in [{}, {})",
@@ -116,6 +121,8 @@ std::vector<int64_t> normalize_axes(const Dims& axes, const Tensor& x) {
     std::iota(result.begin(), result.end(), 0);
     return result;
   }
+  const bool one = x.rank() == 0 && axes.values().size() == 1;
+  if (one && names_rank_zero(axes.values()[0], x)) return result;
   for (int64_t axis : axes.values()) result.push_back(normalize_axis(axis, x));
   std::sort(result.begin(), result.end());
   const auto twice = std::adjacent_find(result.begin(), result.end());

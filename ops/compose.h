@@ -30,9 +30,11 @@ std::vector<Value> values_in(Graph& graph, const std::vector<Tensor>& tensors);
 
 // axis in [-rank, rank) -> [0, rank). UserError names axis, rank and the tensor.
 int64_t normalize_axis(int64_t axis, const Tensor& x);
+// Whether x has rank 0 and the axis is 0 or -1, which PyTorch lets stand for its one element.
+bool names_rank_zero(int64_t axis, const Tensor& x);
 // The same for an axis of a result of `rank` axes, made from x.
 int64_t normalize_axis(int64_t axis, int64_t rank, const Tensor& x);
-// Sorted and distinct.
+// Sorted and distinct. Of a tensor of rank 0 the axes 0 and -1 stand for no axis.
 std::vector<int64_t> normalize_axes(const Dims& axes, const Tensor& x);
 // One number per spatial axis: a list of one is repeated. UserError for other lengths.
 std::vector<int64_t> expand_list(const IntList& list, int64_t length, std::string_view argument);

@@ -1,4 +1,6 @@
 // Elementwise functions of one tensor.
+#include <cmath>
+
 #include "core/error.h"
 #include "ops/compose.h"
 #include "ops/functions.h"
@@ -10,6 +12,29 @@ namespace {
 // Rounding leaves integers and bools as they are.
 Tensor round_floats(UnaryOp op, const Tensor& x) {
   return is_float(x.dtype()) ? detail::unary(op, x) : x;
+}
+
+double largest_finite(DType dtype) {
+  switch (dtype) {
+    case DType::f16:
+      return 65504;
+    case DType::bf16:
+      return 0x1.FEp127;
+    case DType::f32:
+      return std::numeric_limits<float>::max();
+    case DType::f64:
+      return std::numeric_limits<double>::max();
+    case DType::boolean:
+    case DType::i8:
+    case DType::u8:
+    case DType::i16:
+    case DType::i32:
+    case DType::i64:
+    case DType::u32:
+    case DType::u64:
+      break;
+  }
+  PLAIT_UNREACHABLE("dtype {}", dtype_name(dtype));
 }
 
 }  // namespace
@@ -79,14 +104,30 @@ Tensor ceil(const Tensor& input) {
   return round_floats(UnaryOp::ceil, input);
 }
 
-Tensor round(const Tensor& input) {
+Tensor round(const Tensor& input, int64_t decimals) {
   OpScope op("round");
-  return round_floats(UnaryOp::round, input);
+  if (decimals == 0) return round_floats(UnaryOp::round, input);
+  PLAIT_CHECK(is_float(input.dtype()), detail::op_name(),
+              "decimals need a float; got decimals {} for {}", decimals, to_string(input.type()));
+  PLAIT_CHECK(decimals >= -38 && decimals <= 38, detail::op_name(),
+              "decimals must lie in [-38, 38]; got {}", decimals);
+  const Tensor x = detail::wide(input);
+  const double scale = std::pow(10.0, std::abs(decimals));
+  const Tensor scaled = decimals > 0 ? mul(x, scale) : div(x, scale);
+  const Tensor whole = detail::unary(UnaryOp::round, scaled);
+  const Tensor result = decimals > 0 ? div(whole, scale) : mul(whole, scale);
+  // What overflows has no digits to round away.
+  return detail::cast_to(where(isfinite(scaled), result, detach(x)), input.dtype());
 }
 
 Tensor trunc(const Tensor& input) {
   OpScope op("trunc");
   return round_floats(UnaryOp::trunc, input);
+}
+
+Tensor frac(const Tensor& input) {
+  OpScope op("frac");
+  return sub(input, trunc(input));
 }
 
 Tensor neg(const Tensor& input) {
@@ -130,6 +171,16 @@ Tensor isfinite(const Tensor& input) {
   OpScope op("isfinite");
   if (!is_float(input.dtype())) return ones_like(input, DType::boolean);
   return lt(abs(input), detail::kInfinity);
+}
+
+Tensor nan_to_num(const Tensor& input, double nan, std::optional<double> posinf,
+                  std::optional<double> neginf) {
+  OpScope op("nan_to_num");
+  if (!is_float(input.dtype())) return input;
+  const double most = largest_finite(input.dtype());
+  const Tensor above = where(eq(input, detail::kInfinity), posinf.value_or(most), input);
+  const Tensor below = where(eq(input, -detail::kInfinity), neginf.value_or(-most), above);
+  return where(isnan(input), nan, below);
 }
 
 Tensor to(const Tensor& input, DType dtype) {
@@ -256,13 +307,17 @@ std::vector<OpRecord> elementwise_ops() {
           .differentiable = false,
       },
       {
-          .signature = "round(Tensor input) -> Tensor",
-          .doc = "The nearest whole number, ties to even. Integers stay as they are. The gradient "
-                 "is 0.",
+          .signature = "round(Tensor input, *, int decimals=0) -> Tensor",
+          .doc = "The nearest number of `decimals` decimal digits (tens, hundreds … if negative), "
+                 "ties to even: round(input * 10^decimals) / 10^decimals. Whole numbers by "
+                 "default; integers stay as they are, and take no decimals. The gradient is 0.",
           .composition = compose<&round>,
-          .oracle = "np.round(input)",
+          .oracle = "np.where(np.isinf(input), input, np.round(input, decimals))",
           .samples = {"(randn(3, 5) * 4,)", "(randn(0, 4),)", "(array(2.5),)",
-                      "(array([0.5, 1.5, -0.5, -1.5, -0.0, inf, nan]),)", "(arange(-2, 3),)"},
+                      "(array([0.5, 1.5, -0.5, -1.5, -0.0, inf, nan]),)", "(arange(-2, 3),)",
+                      "(array([0.25, 0.75, -1.25, 3.0]), decimals=1)",
+                      "(array([12.0, 15.0, 25.0, -130.0]), decimals=-1)",
+                      "(array([1e30, inf, nan, -inf, 0.0]), decimals=20)"},
           .differentiable = false,
       },
       {
@@ -273,6 +328,15 @@ std::vector<OpRecord> elementwise_ops() {
           .samples = {"(randn(3, 5) * 4,)", "(randn(0, 4),)", "(array(2.5),)",
                       "(array([0.5, 1.5, -0.5, -1.5, -0.0, inf, nan]),)", "(arange(-2, 3),)"},
           .differentiable = false,
+      },
+      {
+          .signature = "frac(Tensor input) -> Tensor",
+          .doc = "input - trunc(input), the part after the point with input's sign; 0 of integers. "
+                 "NaN of infinities.",
+          .composition = compose<&frac>,
+          .oracle = "input - np.trunc(input)",
+          .samples = {"(randn(3, 5) * 4,)", "(randn(0, 4),)", "(array(2.5),)",
+                      "(array([0.5, 1.75, -0.5, -1.25, -0.0, inf, nan]),)", "(arange(-2, 3),)"},
       },
       {
           .signature = "neg(Tensor input) -> Tensor",
@@ -341,6 +405,18 @@ std::vector<OpRecord> elementwise_ops() {
           .samples = {"(randn(3, 5),)", "(randn(0, 4),)", "(randn(),)",
                       "(array([0.0, -0.0, inf, -inf, nan, 100.0, -100.0]),)", "(arange(-2, 3),)"},
           .differentiable = false,
+      },
+      {
+          .signature = "nan_to_num(Tensor input, float nan=0.0, float? posinf=None, float? "
+                       "neginf=None) -> Tensor",
+          .doc = "NaN as `nan`, inf as `posinf` and -inf as `neginf`: by default the largest and "
+                 "the smallest number of the dtype. What is replaced receives no gradient.",
+          .composition = compose<&nan_to_num>,
+          .oracle = "np.nan_to_num(input, True, nan, posinf, neginf)",
+          .samples = {"(randn(3, 5), 1.0, 2.0, 3.0)", "(randn(7), nan=0.5, posinf=9.0, neginf=8.0)",
+                      "(randn(0, 4),)", "(array([nan, 1.0, -0.0]),)",
+                      "(array([nan, inf, -inf, 2.0]), posinf=5.0, neginf=-4.0)",
+                      "(arange(-2, 3),)"},
       },
       {
           .signature = "to(Tensor input, DType dtype) -> Tensor",

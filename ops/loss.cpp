@@ -219,6 +219,17 @@ Tensor smooth_l1_loss(const Tensor& input, const Tensor& target, const std::stri
   return reduced(where(lt(distance, beta), near, sub(distance, 0.5 * beta)), reduction, dtype);
 }
 
+Tensor huber_loss(const Tensor& input, const Tensor& target, const std::string& reduction,
+                  double delta) {
+  OpScope op("huber_loss");
+  PLAIT_CHECK(delta > 0, op_name(), "delta must be positive; got {}", delta);
+  const detail::Pair pair = same_shapes(input, target);
+  const Tensor distance = abs(sub(pair.a, pair.b));
+  const Tensor near = mul(square(distance), 0.5);
+  const Tensor far = mul(sub(distance, 0.5 * delta), delta);
+  return reduced(where(lt(distance, delta), near, far), reduction, loss_dtype(input, target));
+}
+
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target,
                                         const std::optional<Tensor>& weight,
                                         const std::string& reduction,
@@ -355,6 +366,21 @@ return {'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](loss)
           .samples = {"(randn(3, 5) * 2, randn(3, 5))",
                       "(randn(7), randn(7), reduction='sum', beta=0.5)",
                       "(randn(7), randn(7), beta=0.0)"},
+      },
+      {
+          .signature = "huber_loss(Tensor input, Tensor target, str reduction='mean', float "
+                       "delta=1.0) -> Tensor",
+          .doc = "d^2 / 2 for d = |input - target| below delta, else delta * (d - delta / 2) "
+                 "(Huber, 1964). UserError if the shapes differ.",
+          .composition = compose<&huber_loss>,
+          .oracle = R"(
+d = np.abs(input - target)
+loss = np.where(d < delta, d**2 / 2, delta * (d - delta / 2))
+return {'mean': np.mean, 'sum': np.sum, 'none': np.asarray}[reduction](loss)
+)",
+          .samples = {"(randn(3, 5) * 2, randn(3, 5))", "(randn(7), randn(7), 'sum', 0.5)",
+                      "(randn(), randn(), 'none')", "(randn(0), randn(0))",
+                      "(array([1.0, 2.0, nan]), array([0.0, 2.0, 0.0]), reduction='none')"},
       },
       {
           .signature = "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? "

@@ -119,6 +119,7 @@ Tensor permute(const Tensor& input, const IntList& dims) {
 
 Tensor transpose(const Tensor& input, int64_t dim0, int64_t dim1) {
   OpScope op("transpose");
+  if (detail::names_rank_zero(dim0, input) && detail::names_rank_zero(dim1, input)) return input;
   const int64_t first = detail::normalize_axis(dim0, input);
   const int64_t second = detail::normalize_axis(dim1, input);
   std::vector<int64_t> order;
@@ -129,6 +130,9 @@ Tensor transpose(const Tensor& input, int64_t dim0, int64_t dim1) {
 
 Tensor movedim(const Tensor& input, int64_t source, int64_t destination) {
   OpScope op("movedim");
+  if (detail::names_rank_zero(source, input) && detail::names_rank_zero(destination, input)) {
+    return input;
+  }
   const int64_t from = detail::normalize_axis(source, input);
   const int64_t to = detail::normalize_axis(destination, input);
   std::vector<int64_t> order;

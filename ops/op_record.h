@@ -25,7 +25,8 @@ namespace plait {
 //   int[]             const IntList& (one number is a list of one)
 //   int[]?            const Dims& (none, or an empty list: all dims)
 //   Size              Expr (a number or a symbol)         Size?  std::optional<Expr>
-//   Shape             const Shape& (a list of sizes)
+//   Shape             const Shape& (a list of sizes)      Shape?
+//                                                        const std::optional<Shape>&
 //   float             double                   float?     std::optional<double>
 //   str               const std::string&       str?       const std::optional<std::string>&
 //   bool              bool

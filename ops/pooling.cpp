@@ -1,4 +1,6 @@
 // Pooling: reductions of a window view of the input.
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/index/simplify.h"
 #include "ops/compose.h"
@@ -104,6 +106,74 @@ Tensor avg_pool(const Tensor& input, const Windows& windows, bool ceil_mode, boo
   return detail::cast_to(result, dtype);
 }
 
+// The size of the longest part when an axis is cut into `parts` from floor(i n / parts) to
+// ceil((i + 1) n / parts).
+Expr longest_part(Expr size, int64_t parts) {
+  const std::optional<int64_t> n = size.constant();
+  if (!n) return floor_div(size - Expr(1), parts) + Expr(2);
+  int64_t longest = 0;
+  for (int64_t i = 0; i < parts; ++i) {
+    longest = std::max(longest, ((i + 1) * *n + parts - 1) / parts - i * *n / parts);
+  }
+  return longest;
+}
+
+// The means of the parts along one axis, which overlap where the size is no multiple of them.
+Tensor means_of_parts(const Tensor& x, int64_t axis, int64_t parts) {
+  const Expr size = x.shape()[axis];
+  if (parts == 1) return mean(x, axis, true);
+  Shape shape = x.shape();
+  shape[axis] = longest_part(size, parts);
+  shape.insert(shape.begin() + axis + 1, Expr(parts));
+  const Expr first = floor_div(axis_variable(axis + 1) * size, parts);
+  std::vector<Expr> map;
+  for (int64_t i = 0; i < x.rank(); ++i) map.push_back(axis_variable(i > axis ? i + 1 : i));
+  map[axis] = first + axis_variable(axis);
+  const Tensor view = detail::reindex(x, shape, std::move(map), Scalar(x.dtype(), 0));
+  const DType whole = detail::index_dtype((size + Expr(1)) * Expr(parts + 1));
+  const Tensor part = detail::iota(x.graph(), {Expr(parts)}, 0, whole);
+  const Tensor begin = floor_divide(mul(part, size), parts);
+  const Tensor end = floor_divide(add(mul(add(part, 1), size), parts - 1), parts);
+  const Tensor length = sub(end, begin);
+  const Tensor position = detail::iota(x.graph(), {shape[axis], Expr(parts)}, 0, whole);
+  const Tensor inside = detail::broadcast(lt(position, length), shape, {axis, axis + 1});
+  const Tensor total =
+      detail::reduce(ReduceOp::sum, where(inside, view, 0.0), {axis}, /*keepdim=*/false);
+  return div(total, detail::broadcast(detail::cast_to(length, x.dtype()), total.shape(), {axis}));
+}
+
+Tensor adaptive_avg_pool(const Tensor& input, const IntList& output_size, int64_t axes) {
+  detail::graph_of({&input});
+  PLAIT_CHECK(input.rank() == axes + 2, op_name(),
+              "input must be (batch, channels, {} axes); got {}", axes, to_string(input.type()));
+  const std::vector<int64_t> parts = detail::expand_list(output_size, axes, "output_size");
+  std::vector<int64_t> kernel;
+  for (int64_t i = 0; i < axes; ++i) {
+    const Expr size = input.shape()[i + 2];
+    PLAIT_CHECK(parts[i] >= 1, op_name(), "output_size must be at least 1; got {}", parts[i]);
+    PLAIT_CHECK(prove_less(size, 1, {}) != true, op_name(),
+                "sizes must be at least 1; got {}; axis {} has size {}", to_string(input.type()),
+                i + 2, to_string(size));
+    const std::optional<int64_t> n = size.constant();
+    if (n && *n % parts[i] == 0) kernel.push_back(*n / parts[i]);
+  }
+  const DType dtype = detail::float_dtype(input);
+  if (std::all_of(parts.begin(), parts.end(), [](int64_t n) { return n == 1; })) {
+    std::vector<int64_t> all;
+    for (int64_t i = 0; i < axes; ++i) all.push_back(i + 2);
+    return mean(input, all, true);
+  }
+  if (static_cast<int64_t>(kernel.size()) == axes) {
+    const std::vector<int64_t> none(axes, 0);
+    const Windows windows = detail::make_windows(input, kernel, kernel, none, none,
+                                                 std::vector<int64_t>(axes, 1), false);
+    return avg_pool(input, windows, false, true, std::nullopt);
+  }
+  Tensor x = detail::wide(input);
+  for (int64_t i = 0; i < axes; ++i) x = means_of_parts(x, i + 2, parts[i]);
+  return detail::cast_to(x, dtype);
+}
+
 std::optional<IntList> stride_or_kernel(const Dims& stride) {
   if (stride.all()) return std::nullopt;
   return IntList(stride.values());
@@ -142,23 +212,19 @@ Tensor avg_pool2d(const Tensor& input, const IntList& kernel_size, const Dims& s
   return avg_pool(input, windows, ceil_mode, count_include_pad, divisor_override);
 }
 
+Tensor adaptive_avg_pool1d(const Tensor& input, const IntList& output_size) {
+  OpScope op("adaptive_avg_pool1d");
+  return adaptive_avg_pool(input, output_size, 1);
+}
+
 Tensor adaptive_avg_pool2d(const Tensor& input, const IntList& output_size) {
   OpScope op("adaptive_avg_pool2d");
-  detail::graph_of({&input});
-  PLAIT_CHECK(input.rank() == 4, op_name(),
-              "input must be (batch, channels, height, width); got {}", to_string(input.type()));
-  const std::vector<int64_t> sizes = detail::expand_list(output_size, 2, "output_size");
-  if (sizes[0] == 1 && sizes[1] == 1) return mean(input, {2, 3}, true);
-  std::vector<int64_t> kernel;
-  for (int64_t i = 0; i < 2; ++i) {
-    const int64_t size = detail::fixed_size(input.shape()[i + 2], "the size of a pooled axis");
-    PLAIT_CHECK(sizes[i] >= 1 && size % sizes[i] == 0, op_name(),
-                "output_size must divide the input; got {} for {}; axis {} has size {}. hint: 1 "
-                "always does",
-                sizes[i], to_string(input.type()), i + 2, size);
-    kernel.push_back(size / sizes[i]);
-  }
-  return avg_pool2d(input, kernel);
+  return adaptive_avg_pool(input, output_size, 2);
+}
+
+Tensor adaptive_avg_pool3d(const Tensor& input, const IntList& output_size) {
+  OpScope op("adaptive_avg_pool3d");
+  return adaptive_avg_pool(input, output_size, 3);
 }
 
 std::vector<OpRecord> pooling_ops() {
@@ -189,6 +255,17 @@ for at in np.ndindex(*size):
         divisor = divisor_override or np.prod([len(t) for t in taken])
         y[(slice(None), slice(None), *at)] = flat.sum(-1) / divisor
 return y
+)";
+  static constexpr std::string_view kAdaptive = R"(
+x = input
+for axis in range(2, x.ndim):
+    m = list(output_size)[0] if len(output_size) == 1 else output_size[axis - 2]
+    n = x.shape[axis]
+    if n == 0:
+        raise ValueError("an empty axis")
+    cut = [np.arange(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+    x = np.stack([np.take(x, at, axis).mean(axis) for at in cut], axis)
+return x
 )";
   static const std::string max_oracle =
       "spread, is_max, count_include_pad, divisor_override = dilation, True, True, None" +
@@ -246,16 +323,32 @@ return y
                       "(randn(1, 1, 4, 4), 2, divisor_override=3)"},
       },
       {
+          .signature = "adaptive_avg_pool1d(Tensor input, int[] output_size) -> Tensor",
+          .doc = "`adaptive_avg_pool2d` with one spatial axis.",
+          .composition = compose<&adaptive_avg_pool1d>,
+          .oracle = kAdaptive,
+          .samples = {"(randn(2, 3, 5), 2)", "(randn(2, 3, 4), 7)", "(randn(2, 0, 4), 3)",
+                      "(randn(1, 2, 6), 3)"},
+      },
+      {
           .signature = "adaptive_avg_pool2d(Tensor input, int[] output_size) -> Tensor",
-          .doc = "`avg_pool2d` with the windows that give `output_size`, which must divide the "
-                 "input's sizes.",
+          .doc = "The means of (batch, channels, height, width) over `output_size` parts of each "
+                 "axis of size n, from floor(i n / parts) to ceil((i + 1) n / parts); parts "
+                 "overlap where their number does not divide n. Halves are computed in f32 and "
+                 "rounded once.",
           .composition = compose<&adaptive_avg_pool2d>,
-          .oracle = R"(
-h, w = list(output_size) * (3 - len(output_size))
-n, c, a, b = input.shape
-return input.reshape(n, c, h, a // h, w, b // w).mean((3, 5))
-)",
-          .samples = {"(randn(2, 3, 5, 7), 1)", "(randn(2, 3, 4, 6), [2, 3])"},
+          .oracle = kAdaptive,
+          .samples = {"(randn(2, 3, 5, 7), 1)", "(randn(2, 3, 4, 6), [2, 3])",
+                      "(randn(2, 3, 5, 7), [3, 2])", "(randn(1, 2, 3, 3), [5, 1])",
+                      "(randn(0, 2, 5, 4), 3)"},
+      },
+      {
+          .signature = "adaptive_avg_pool3d(Tensor input, int[] output_size) -> Tensor",
+          .doc = "`adaptive_avg_pool2d` with three spatial axes.",
+          .composition = compose<&adaptive_avg_pool3d>,
+          .oracle = kAdaptive,
+          .samples = {"(randn(1, 2, 3, 4, 5), 2)", "(randn(2, 1, 2, 4, 6), [1, 2, 3])",
+                      "(randn(1, 2, 3, 2, 3), 1)"},
       },
   };
 }

@@ -48,6 +48,31 @@ Tensor standard_normal(const Shape& size, DType dtype) {
   return mul(radius, cos(mul(second, 2.0 * std::numbers::pi)));
 }
 
+// The categories whose exponential clocks, of rates `weights`, ring first (Efraimidis and Spirakis,
+// 2006). Those of weight 0 never ring.
+Tensor draw_without_replacement(const std::shared_ptr<Graph>& graph, const Tensor& weights,
+                                int64_t num_samples) {
+  const Tensor u = detail::random_uniform(graph, weights.shape(), weights.dtype());
+  const Tensor times = div(neg(log(sub(1.0, u))), weights);
+  const Tensor never = where(gt(weights, 0.0), times, detail::kInfinity);
+  return std::get<1>(topk(never, num_samples, -1, /*largest=*/false));
+}
+
+// The first category whose cumulative weight exceeds a uniform part of the total. What reaches the
+// total is not counted, so that rounding cannot lead past the last category of weight above 0.
+Tensor draw_with_replacement(const std::shared_ptr<Graph>& graph, const Tensor& weights,
+                             int64_t num_samples) {
+  Shape shape = weights.shape();
+  shape.back() = num_samples;
+  const Tensor u = detail::random_uniform(graph, shape, weights.dtype());
+  const Tensor cumulative = cumsum(weights, -1);
+  const Tensor total = slice(cumulative, -1, -1);
+  const Tensor below = unsqueeze(mul(u, total), -1);
+  const Tensor sums = unsqueeze(cumulative, -2);
+  const Tensor passed = logical_and(le(sums, below), lt(sums, unsqueeze(total, -1)));
+  return sum(passed, -1);
+}
+
 }  // namespace
 
 std::shared_ptr<Slot> random_state() {
@@ -151,6 +176,24 @@ Tensor bernoulli(const Tensor& input) {
   return detail::cast_to(lt(u, detail::cast_to(input, wide)), input.dtype());
 }
 
+Tensor multinomial(const Tensor& input, int64_t num_samples, bool replacement) {
+  OpScope op("multinomial");
+  const std::shared_ptr<Graph> graph = detail::graph_of({&input});
+  check_float(input.dtype());
+  PLAIT_CHECK(input.rank() == 1 || input.rank() == 2, op_name(),
+              "input must be (categories) or (batch, categories); got {}", to_string(input.type()));
+  PLAIT_CHECK(num_samples >= 1, op_name(), "num_samples must be at least 1; got {}", num_samples);
+  const Expr categories = input.shape().back();
+  PLAIT_CHECK(prove_less(categories, 1, {}) != true, op_name(),
+              "at least one category is needed; got {}", to_string(input.type()));
+  PLAIT_CHECK(replacement || prove_less(categories, num_samples, {}) != true, op_name(),
+              "without replacement num_samples must not exceed the categories; got {} for {}",
+              num_samples, to_string(input.type()));
+  const Tensor weights = detach(detail::wide(input));
+  if (!replacement) return draw_without_replacement(graph, weights, num_samples);
+  return draw_with_replacement(graph, weights, num_samples);
+}
+
 Tensor dropout(const Tensor& input, double p, bool training) {
   OpScope op("dropout");
   const std::shared_ptr<Graph> graph = detail::graph_of({&input});
@@ -234,6 +277,36 @@ std::vector<OpRecord> random_ops() {
               "result.shape == input.shape and np.isin(result, [0, 1]).all() and (result[input "
               "== 0] == 0).all() and (result[input == 1] == 1).all()",
           .samples = {"(rand(3, 5),)", "(array([0.0, 1.0, 0.5]),)", "(rand(0),)"},
+          .differentiable = false,
+      },
+      {
+          .signature = "multinomial(Tensor input, int num_samples, bool replacement=False) -> "
+                       "Tensor",
+          .doc = "i64 categories drawn with probabilities proportional to the weights in input, "
+                 "(categories) or (batch, categories): (…, num_samples). With `replacement` each "
+                 "draw counts alone, else a row names each category once; where it has fewer than "
+                 "num_samples of weight above 0, categories of weight 0 follow. The weights must "
+                 "be finite, not negative, and not all 0.",
+          .composition = compose<&multinomial>,
+          .oracle = R"(
+p = np.broadcast_to(input / input.sum(-1, keepdims=True), input.shape)
+rows, drawn = p.reshape(-1, p.shape[-1]), result.reshape(-1, num_samples)
+good = result.shape == (*input.shape[:-1], num_samples) and result.dtype == np.int64
+for row, got in zip(rows, drawn):
+    good = good and (got >= 0).all() and (got < len(row)).all()
+    most = num_samples if replacement else np.count_nonzero(row)
+    good = good and (row[got[:most]] > 0).all()
+    good = good and (replacement or len(np.unique(got)) == num_samples)
+    if replacement and num_samples >= 1000:
+        counts = np.bincount(got, minlength=len(row)) / num_samples
+        good = good and np.abs(counts - row).max() < 5 / num_samples**0.5
+return good
+)",
+          .samples = {"(rand(3, 4) + 0.1, 2)", "(rand(6) + 0.1, 6)",
+                      "(array([0.0, 1.0, 0.0, 3.0]), 2)", "(array([0.0, 1.0, 0.0]), 2)",
+                      "(array([0.0, 1.0, 0.0, 3.0, 0.0]), 3000, True)",
+                      "(rand(2, 5) + 0.1, 3000, replacement=True)", "(rand(0, 4), 2)",
+                      "(array([1.0]), 4, True)"},
           .differentiable = false,
       },
       {

@@ -37,7 +37,7 @@ Tensor extreme(ReduceOp op, const Tensor& input, const Dims& dim, bool keepdim) 
 
 Tensor index_of_extreme(ReduceOp op, const Tensor& input, std::optional<int64_t> dim,
                         bool keepdim) {
-  if (dim) {
+  if (dim && !detail::names_rank_zero(*dim, input)) {
     const int64_t axis = detail::normalize_axis(*dim, input);
     check_not_empty(input, {axis});
     return detail::reduce(op, input, {axis}, keepdim);
@@ -85,6 +85,23 @@ Tensor mean(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DT
   const Tensor wide = detail::wide(x);
   const Tensor sum = detail::reduce(ReduceOp::sum, wide, axes, keepdim);
   return detail::cast_to(div(sum, detail::count(wide, axes, wide.dtype())), x.dtype());
+}
+
+Tensor nansum(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  OpScope op("nansum");
+  return kSum(where(isnan(input), 0, input), dim, keepdim, dtype);
+}
+
+Tensor nanmean(const Tensor& input, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  OpScope op("nanmean");
+  const Tensor x = dtype ? detail::cast_to(input, *dtype) : detail::to_float(input);
+  PLAIT_CHECK(is_float(x.dtype()), detail::op_name(), "dtype must be a float; got {}",
+              dtype_name(x.dtype()));
+  const Tensor wide = detail::wide(x);
+  const Tensor none = isnan(wide);
+  const Tensor count = detail::cast_to(kSum(logical_not(none), dim, keepdim, {}), wide.dtype());
+  const Tensor total = kSum(where(none, 0.0, wide), dim, keepdim, {});
+  return detail::cast_to(div(total, count), x.dtype());
 }
 
 Tensor var(const Tensor& input, const Dims& dim, int64_t correction, bool keepdim) {
@@ -237,6 +254,31 @@ std::vector<OpRecord> reduction_ops() {
           .samples = {"(randn(3, 5),)", "(randn(3, 5), 1)", "(randn(2, 3, 4), [0, -1], True)",
                       "(randn(2, 0), 1)", "(randn(0),)", "(randn(),)", "(arange(7),)",
                       "(full((3,), 40000.0),)"},
+      },
+      {
+          .signature = "nansum(Tensor input, int[]? dim=None, bool keepdim=False, *, DType? "
+                       "dtype=None) -> Tensor",
+          .doc = "`sum` of what is not NaN; NaN receives no gradient.",
+          .composition = compose<&nansum>,
+          .oracle = "np.nansum(input if dtype is None else input.astype(dtype), axis=axes(dim), "
+                    "keepdims=keepdim)",
+          .samples = {"(randn(3, 5),)", "(randn(3, 5), 1)", "(randn(2, 3, 4), [0, -1], True)",
+                      "(randn(2, 0), 1)", "(randn(),)", "(arange(7),)",
+                      "(array([[1.0, nan, 2.0], [nan, nan, nan]]), 1)"},
+      },
+      {
+          .signature = "nanmean(Tensor input, int[]? dim=None, bool keepdim=False, *, DType? "
+                       "dtype=None) -> Tensor",
+          .doc = "`mean` of what is not NaN, NaN where there is nothing else; NaN receives no "
+                 "gradient.",
+          .composition = compose<&nanmean>,
+          .oracle = R"(
+count = np.sum(~np.isnan(input), axis=axes(dim), keepdims=keepdim)
+return np.nansum(input, axis=axes(dim), keepdims=keepdim) / count
+)",
+          .samples = {"(randn(3, 5),)", "(randn(3, 5), 1)", "(randn(2, 3, 4), [0, -1], True)",
+                      "(randn(2, 0), 1)", "(randn(),)", "(arange(7),)",
+                      "(array([[1.0, nan, 2.0], [nan, nan, nan]]), 1)"},
       },
       {
           .signature = "var(Tensor input, int[]? dim=None, *, int correction=1, bool "

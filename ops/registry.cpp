@@ -15,15 +15,27 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"activation", activation_ops},   {"arithmetic", arithmetic_ops},
-    {"attention", attention_ops},     {"conv", conv_ops},
-    {"creation", creation_ops},       {"einsum", einsum_ops},
-    {"elementwise", elementwise_ops}, {"indexing", indexing_ops},
-    {"joining", joining_ops},         {"linear", linear_ops},
-    {"logical", logical_ops},         {"loss", loss_ops},
-    {"movement", movement_ops},       {"norm", norm_ops},
-    {"pooling", pooling_ops},         {"random", random_ops},
-    {"reduction", reduction_ops},     {"sorting", sorting_ops},
+    {"activation", activation_ops},
+    {"arithmetic", arithmetic_ops},
+    {"attention", attention_ops},
+    {"conv", conv_ops},
+    {"creation", creation_ops},
+    {"distance", distance_ops},
+    {"einsum", einsum_ops},
+    {"elementwise", elementwise_ops},
+    {"indexing", indexing_ops},
+    {"joining", joining_ops},
+    {"linear", linear_ops},
+    {"logical", logical_ops},
+    {"loss", loss_ops},
+    {"movement", movement_ops},
+    {"norm", norm_ops},
+    {"pooling", pooling_ops},
+    {"random", random_ops},
+    {"reduction", reduction_ops},
+    {"resize", resize_ops},
+    {"sorting", sorting_ops},
+    {"transcendental", transcendental_ops},
 };
 
 }  // namespace

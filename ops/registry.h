@@ -12,6 +12,7 @@ std::vector<OpRecord> arithmetic_ops();
 std::vector<OpRecord> attention_ops();
 std::vector<OpRecord> conv_ops();
 std::vector<OpRecord> creation_ops();
+std::vector<OpRecord> distance_ops();
 std::vector<OpRecord> einsum_ops();
 std::vector<OpRecord> elementwise_ops();
 std::vector<OpRecord> indexing_ops();
@@ -24,6 +25,8 @@ std::vector<OpRecord> norm_ops();
 std::vector<OpRecord> pooling_ops();
 std::vector<OpRecord> random_ops();
 std::vector<OpRecord> reduction_ops();
+std::vector<OpRecord> resize_ops();
 std::vector<OpRecord> sorting_ops();
+std::vector<OpRecord> transcendental_ops();
 
 }  // namespace plait

@@ -24,6 +24,7 @@ CPP_TYPES = {
     "Size": "Expr",
     "Size?": "std::optional<Expr>",
     "Shape": "const Shape&",
+    "Shape?": "const std::optional<Shape>&",
     "float": "double",
     "float?": "std::optional<double>",
     "bool": "bool",

@@ -31,7 +31,7 @@ from plait._core.functions import *  # noqa: F403
 from plait._tensor import einsum, largest as max, smallest as min  # noqa: A004
 from plait._extras import (
     addmm, allclose, as_tensor, baddbmm, bincount, clip, count_nonzero, diag, diagonal, empty,
-    empty_like, equal, hstack, isclose, masked_select, median, meshgrid, nan_to_num, nonzero,
+    empty_like, equal, hstack, isclose, masked_select, median, meshgrid, nonzero,
     rand_like, randn_like, ravel, std_mean, swapaxes, t, trace, unique, var_mean, vstack
 )  # fmt: skip
 from plait._autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled

@@ -191,23 +191,10 @@ def clip(input, min=None, max=None):  # noqa: A002
     return functions.clamp(input, min, max)
 
 
-_LARGEST = {"f16": 65504.0, "bf16": 3.3895313892515355e38, "f32": 3.4028234663852886e38,
-            "f64": 1.7976931348623157e308}  # fmt: skip
-
-
-def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
-    """NaN as `nan`; infinities as these numbers, or the dtype's largest."""
-    if not input.dtype.is_floating_point:
-        return input
-    most = _LARGEST[str(input.dtype)]
-    posinf, neginf = most if posinf is None else posinf, -most if neginf is None else neginf
-    result = functions.where(functions.isnan(input), nan, input)
-    result = functions.where(functions.eq(input, float("inf")), posinf, result)
-    return functions.where(functions.eq(input, float("-inf")), neginf, result)
-
-
 def median(input, dim=None, keepdim=False):
     """The lower median of all elements; with `dim` values and indices along it. NaN wins."""
+    if dim in (0, -1) and not input.shape:
+        return functions.sort(input, dim)
     flat = ravel(input) if dim is None else input
     axis = 0 if dim is None else dim
     values, indices = functions.sort(flat, axis)
@@ -265,5 +252,5 @@ def bincount(input, minlength=0):
 # As methods of Tensor; the first argument is the tensor.
 METHODS = (
     addmm, allclose, baddbmm, bincount, clip, count_nonzero, diag, diagonal, equal, isclose,
-    masked_select, median, nan_to_num, nonzero, ravel, swapaxes, t, trace, unique,
+    masked_select, median, nonzero, ravel, swapaxes, t, trace, unique,
 )  # fmt: skip

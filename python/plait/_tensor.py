@@ -20,10 +20,12 @@ _COMPARISONS = {
 }  # fmt: skip
 # x.NAME_(…) is x = NAME(x, …) in x's memory.
 _IN_PLACE = (
-    "abs add addcdiv addcmul bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp cos cumsum "
-    "div elu erf exp expm1 floor floor_divide index_add index_put leaky_relu lerp log log1p log2 "
-    "logical_not masked_fill masked_scatter mul neg pow reciprocal relu remainder round rsqrt "
-    "scatter scatter_add sigmoid sign silu sin sqrt square sub tanh tril triu trunc"
+    "abs acos acosh add addcdiv addcmul asin asinh atan atan2 atanh bitwise_and bitwise_not "
+    "bitwise_or bitwise_xor ceil clamp clamp_max clamp_min copysign cos cosh cumsum deg2rad div "
+    "elu erf exp exp2 expm1 floor floor_divide frac hypot index_add index_put leaky_relu lerp log "
+    "log10 log1p log2 logical_not logit masked_fill masked_scatter mul nan_to_num neg pow rad2deg "
+    "reciprocal relu remainder round rsqrt scatter scatter_add sigmoid sign silu sin sinh sqrt "
+    "square sub tan tanh tril triu trunc xlogy"
 ).split()
 _DTYPE_METHODS = {
     "bool": "boolean", "char": "i8", "byte": "u8", "short": "i16", "int": "i32", "long": "i64",

@@ -66,7 +66,95 @@ TEST_CASE("errors of elementwise ops") {
   check_error([] { bitwise_not(f32({2})); }, {"[bitwise_not] bitwise_not needs an integer"});
 }
 
+TEST_CASE("errors of rounding and composed functions") {
+  check_error([] { round(i64({2}), 1); },
+              {"[round] decimals need a float; got decimals 1 for i64"});
+  check_error([] { round(f32({2}), 39); }, {"[round] decimals must lie in [-38, 38]; got 39"});
+  check_error([] { logit(f32({2}), 0.5); }, {"[logit] eps must lie in [0, 0.5); got 0.5"});
+  check_error([] { nanmean(f32({2}), {}, false, DType::i32); },
+              {"[nanmean] dtype must be a float; got i32"});
+}
+
+TEST_CASE("errors of distances") {
+  check_error([] { cdist(f32({2, 3}), f32({2, 4})); },
+              {"[cdist] points must have equal sizes; got x1: f32[2, 3], x2: f32[2, 4]; 3 != 4"});
+  check_error([] { cdist(f32({3}), f32({2, 3})); },
+              {"[cdist] x1 needs at least 2 dims; got f32[3]"});
+  check_error([] { cdist(f32({2, 3}), f32({2, 3}), -1.0); },
+              {"[cdist] p must not be negative; got -1"});
+  check_error([] { pairwise_distance(f32({}), f32({})); },
+              {"[pairwise_distance] x1 needs at least 1 dims; got f32[]"});
+  check_error([] { cosine_similarity(f32({3}), f32({3})); },
+              {"[cosine_similarity] dim out of range; got dim 1 for f32[3]"});
+  check_error([] { huber_loss(f32({2}), f32({2}), "mean", 0.0); },
+              {"[huber_loss] delta must be positive; got 0"});
+  check_error([] { huber_loss(f32({2}), f32({2, 1})); },
+              {"[huber_loss] input and target must have one shape; got input: f32[2], target"});
+}
+
+TEST_CASE("errors of resizing") {
+  check_error([] { interpolate(f32({1, 1, 4}), Shape{3}, {}, "cubic"); },
+              {"[interpolate] mode must be 'nearest',", "got 'cubic'"});
+  check_error([] { interpolate(f32({1, 1, 4}), Shape{3}, {}, "bilinear"); },
+              {"[interpolate] mode 'bilinear' needs 4 dims; got f32[1, 1, 4]"});
+  check_error([] { interpolate(f32({1, 4}), Shape{3}); },
+              {"[interpolate] mode 'nearest' needs 3 to 5 dims; got f32[1, 4]"});
+  check_error([] { interpolate(f32({1, 1, 4}), Shape{3}, {}, "nearest", true); },
+              {"[interpolate] align_corners belongs to the linear modes; got mode 'nearest'"});
+  check_error([] { interpolate(f32({1, 1, 4})); },
+              {"[interpolate] either size or scale_factor must be given; got neither"});
+  check_error([] { interpolate(f32({1, 1, 4}), Shape{3}, 2.0); }, {"[interpolate] ", "got both"});
+  check_error([] { interpolate(f32({1, 1, 4}), Shape{3, 3}); },
+              {"[interpolate] size takes 1 or 1 numbers; got [3, 3]"});
+  check_error([] { interpolate(f32({1, 1, 4}), {}, -1.0); },
+              {"[interpolate] scale_factor must be positive and at most 2^20; got -1"});
+  check_error([] { interpolate(f32({1, 1, 4}), {}, 0.1); },
+              {"[interpolate] sizes must be at least 1; got f32[1, 1, 4]; axis 2: 4 to 0"});
+  check_error([] { pixel_shuffle(f32({6, 2, 2}), 2); },
+              {"[pixel_shuffle] the factor must divide the size; got f32[6, 2, 2]; axis 0: 6 is no "
+               "multiple of 4"});
+  check_error([] { pixel_unshuffle(f32({6, 2, 3}), 2); },
+              {"[pixel_unshuffle] the factor must divide the size", "axis 2: 3"});
+  check_error([] { pixel_shuffle(f32({6, 2, 2}), 0); },
+              {"[pixel_shuffle] upscale_factor must be at least 1; got 0"});
+  check_error([] { pixel_shuffle(f32({2, 2}), 2); },
+              {"[pixel_shuffle] input must be (…, channels, height, width); got f32[2, 2]"});
+}
+
+TEST_CASE("errors of ranks and draws") {
+  check_error([] { quantile(f32({3}), 1.5); }, {"[quantile] q must lie in [0, 1]; got 1.5"});
+  check_error([] { quantile(i64({3}), 0.5); }, {"[quantile] input must be a float; got i64[3]"});
+  check_error([] { quantile(f32({3, 0}), 0.5, 1); },
+              {"[quantile] an empty dim has no quantiles; got f32[3, 0]"});
+  check_error([] { quantile(f32({3}), f32({2, 2})); },
+              {"[quantile] q must be a number or a vector of floats; got f32[2, 2]"});
+  check_error([] { quantile(f32({3}), 0.5, 0, false, "up"); },
+              {"[quantile] interpolation must be 'linear',", "got 'up'"});
+  check_error([] { kthvalue(f32({3}), 4); },
+              {"[kthvalue] k must lie in [1, size]; got k 4 for f32[3]; dim 0 has size 3"});
+  check_error([] { kthvalue(f32({}), 2); }, {"[kthvalue] k must be 1 for rank 0; got 2"});
+  check_error([] { topk(f32({}), 2); }, {"[topk] k must lie in [0, 1]; got k 2 for f32[]"});
+  check_error([] { softmax(f32({}), 1); }, {"[softmax] dim out of range; got dim 1 for f32[]"});
+  check_error([] { multinomial(i64({3}), 1); }, {"[multinomial] dtype must be a float; got i64"});
+  check_error([] { multinomial(f32({3}), 4); },
+              {"[multinomial] without replacement num_samples must not exceed the categories; got "
+               "4 for f32[3]"});
+  check_error([] { multinomial(f32({3}), 0); },
+              {"[multinomial] num_samples must be at least 1; got 0"});
+  check_error([] { multinomial(f32({0}), 1, true); },
+              {"[multinomial] at least one category is needed; got f32[0]"});
+  check_error([] { multinomial(f32({1, 1, 3}), 1); },
+              {"[multinomial] input must be (categories) or (batch, categories); got f32[1, 1"});
+}
+
 TEST_CASE("errors of activations") {
+  check_error([] { hardtanh(f32({2}), 1.0, 0.0); },
+              {"[hardtanh] min_val must not exceed max_val; got 1 and 0"});
+  check_error([] { glu(f32({2, 3})); },
+              {"[glu] the dim that is halved must be even; got f32[2, 3]; dim 1 has size 3"});
+  check_error([] { prelu(f32({2, 3}), f32({2})); },
+              {"[prelu] weight must be one number or one per channel (dim 1); got input: f32[2, "
+               "3], weight: f32[2]"});
   check_error([] { gelu(f32({2}), "fast"); },
               {"[gelu] approximate must be 'none' or 'tanh'; got 'fast'"});
   check_error([] { softplus(f32({2}), 0.0); }, {"[softplus] beta must not be 0"});
@@ -288,10 +376,11 @@ TEST_CASE("errors of pooling") {
   check_error([] { avg_pool2d(f32({1, 4, 5, 5}), 2, {}, 0, false, true, 0); },
               {"[avg_pool2d] divisor_override must not be 0"});
   check_error([] { adaptive_avg_pool2d(f32({4, 5, 5}), 1); },
-              {"[adaptive_avg_pool2d] input must be (batch, channels, height, width)"});
-  check_error(
-      [] { adaptive_avg_pool2d(f32({1, 4, 5, 5}), 2); },
-      {"[adaptive_avg_pool2d] output_size must divide the input; got 2", "axis 2 has size 5"});
+              {"[adaptive_avg_pool2d] input must be (batch, channels, 2 axes); got f32[4, 5, 5]"});
+  check_error([] { adaptive_avg_pool2d(f32({1, 4, 5, 5}), 0); },
+              {"[adaptive_avg_pool2d] output_size must be at least 1; got 0"});
+  check_error([] { adaptive_avg_pool1d(f32({1, 4, 0}), 2); },
+              {"[adaptive_avg_pool1d] sizes must be at least 1; got f32[1, 4, 0]; axis 2 has"});
 }
 
 TEST_CASE("errors of normalisation") {

@@ -11,8 +11,8 @@ namespace {
 
 const std::set<std::string_view> kTypes = {"Tensor", "Tensor?", "Tensor[]", "Operand", "Operand?",
                                            "int",    "int?",    "int[]",    "int[]?",  "Size",
-                                           "Size?",  "Shape",   "float",    "float?",  "bool",
-                                           "str",    "str?",    "DType",    "DType?"};
+                                           "Size?",  "Shape",   "Shape?",   "float",   "float?",
+                                           "bool",   "str",     "str?",     "DType",   "DType?"};
 
 // "Tensor input, int dim=-1" -> {"Tensor input", "int dim=-1"}, brackets and quotes respected.
 std::vector<std::string> split_arguments(std::string_view text) {

@@ -175,3 +175,71 @@ def test_damaged_files_change_nothing(tmp_path):
     assert x.tolist() == [0, 0] and y.tolist() == [3]
     with pytest.raises(plait.UserError, match="got int"):
         plait.save(3, path)
+
+
+def test_hooks_change_arguments_and_results():
+    layer, x = nn.Linear(2, 2), plait.ones(1, 2)
+    plain, seen = layer(x).detach().numpy(), []
+    first = layer.register_forward_pre_hook(lambda module, args: (args[0] * 2,))
+    second = layer.register_forward_pre_hook(lambda module, args: seen.append(args[0].tolist()))
+    with layer.register_forward_hook(lambda module, args, output: output + 1):
+        doubled = layer(x).detach().numpy()
+    bias = layer.bias.detach().numpy()
+    np.testing.assert_allclose(doubled, 2 * (plain - bias) + bias + 1, rtol=1e-5)
+    assert seen == [[[2.0, 2.0]]]
+    second.remove()
+    before = layer.register_forward_pre_hook(lambda module, args: args[0] * 3, prepend=True)
+    compiled = plait.compile(layer)
+    np.testing.assert_allclose(compiled(x).detach().numpy(), 6 * (plain - bias) + bias, rtol=1e-5)
+    for handle in (first, before, before):
+        handle.remove()
+    np.testing.assert_array_equal(layer(x).detach().numpy(), plain)
+
+
+def test_hooks_with_keywords():
+    class Scaled(nn.Module):
+        def forward(self, x, scale=1):
+            return x * scale
+
+    scaled = Scaled()
+    scaled.register_forward_pre_hook(lambda module, args, kwargs: (args, {"scale": 5}),
+                                     with_kwargs=True)  # fmt: skip
+    scaled.register_forward_hook(
+        lambda module, args, kwargs, output: output + kwargs["scale"], with_kwargs=True
+    )
+    assert scaled(plait.tensor(2.0), scale=3).item() == 15
+
+
+def test_buffers_that_are_not_saved():
+    class Masked(nn.Module):
+        def __init__(self):
+            self.register_buffer("mask", plait.ones(2), persistent=False)
+            self.register_buffer("steps", plait.zeros(1))
+            self.register_buffer("none", None)
+
+        def forward(self, x):
+            return x * self.mask
+
+    model = Masked()
+    assert list(model.state_dict()) == ["steps"] and model.none is None
+    assert [name for name, _ in model.named_buffers()] == ["mask", "steps"]
+    model.load_state_dict({"steps": [3.0]})
+    assert model.steps.item() == 3
+    model.register_buffer("mask", plait.zeros(2))
+    assert list(model.state_dict()) == ["mask", "steps"]
+
+
+def test_walks():
+    model, order = Model(), []
+    assert model.apply(lambda module: order.append(type(module).__name__)) is model
+    assert order[:3] == ["LayerNorm", "Linear", "Linear"] and order[-1] == "Model"
+    assert len(order) == len(model.modules())
+    assert [name for name, _ in model.named_parameters(recurse=False)] == ["scale"]
+    assert model.buffers(recurse=False) == [] and len(model.parameters(recurse=False)) == 1
+    assert [name for name, _ in model.named_modules("gpt")][:3] == ["gpt", "gpt.h", "gpt.h.0"]
+    assert model.get_submodule("h.1.attn") is model.h[1].attn and model.get_submodule("") is model
+    with pytest.raises(plait.UserError, match=r"\[get_submodule\] Model has no module 'h.7'"):
+        model.get_submodule("h.7")
+    model.scale.square().sum().backward()
+    model.zero_grad(set_to_none=False)
+    assert model.scale.grad.tolist() == [0.0] and model.h[0].ln.weight.grad is None

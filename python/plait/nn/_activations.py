@@ -1,7 +1,7 @@
-"""Modules without parameters that are one op."""
+"""Modules that are one op."""
 
 from plait._core import functions
-from plait.nn._module import Module
+from plait.nn._module import Module, Parameter
 
 
 class Identity(Module):
@@ -53,6 +53,60 @@ class LeakyReLU(Module):
         return functions.leaky_relu(input, self.negative_slope)
 
 
+class PReLU(Module):
+    """One slope below 0 for all elements, or one per channel, the second axis."""
+
+    def __init__(self, num_parameters=1, init=0.25):
+        self.weight = Parameter([float(init)] * num_parameters)
+
+    def forward(self, input):
+        return functions.prelu(input, self.weight)
+
+
+class ReLU6(Module):
+    def forward(self, input):
+        return functions.relu6(input)
+
+
+class Hardtanh(Module):
+    def __init__(self, min_val=-1.0, max_val=1.0):
+        self.min_val, self.max_val = min_val, max_val
+
+    def forward(self, input):
+        return functions.hardtanh(input, self.min_val, self.max_val)
+
+
+class Hardsigmoid(Module):
+    def forward(self, input):
+        return functions.hardsigmoid(input)
+
+
+class Hardswish(Module):
+    def forward(self, input):
+        return functions.hardswish(input)
+
+
+class Mish(Module):
+    def forward(self, input):
+        return functions.mish(input)
+
+
+class GLU(Module):
+    def __init__(self, dim=-1):
+        self.dim = dim
+
+    def forward(self, input):
+        return functions.glu(input, self.dim)
+
+
+class Threshold(Module):
+    def __init__(self, threshold, value):
+        self.threshold, self.value = threshold, value
+
+    def forward(self, input):
+        return functions.threshold(input, self.threshold, self.value)
+
+
 class Softmax(Module):
     def __init__(self, dim):
         self.dim = dim
@@ -78,8 +132,11 @@ class Flatten(Module):
 
 
 class Softplus(Module):
+    def __init__(self, beta=1.0, threshold=20.0):
+        self.beta, self.threshold = beta, threshold
+
     def forward(self, input):
-        return functions.softplus(input)
+        return functions.softplus(input, self.beta, self.threshold)
 
 
 class LogSigmoid(Module):

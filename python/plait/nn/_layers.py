@@ -232,14 +232,58 @@ class ConvTranspose2d(_ConvTranspose):
     _function = staticmethod(functions.conv_transpose2d)
 
 
-class AdaptiveAvgPool2d(Module):
-    """Means of parts of [N, C, H, W], as many as `output_size` says."""
+class _AdaptiveAvgPool(Module):
+    _function = None
 
     def __init__(self, output_size):
         self.output_size = output_size
 
     def forward(self, input):
-        return functions.adaptive_avg_pool2d(input, self.output_size)
+        return type(self)._function(input, self.output_size)
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    """Means of parts of [N, C, L], as many as `output_size` says."""
+
+    _function = staticmethod(functions.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    """Means of parts of [N, C, H, W], as many as `output_size` says."""
+
+    _function = staticmethod(functions.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """Means of parts of [N, C, D, H, W], as many as `output_size` says."""
+
+    _function = staticmethod(functions.adaptive_avg_pool3d)
+
+
+class Upsample(Module):
+    """`interpolate` to a size or by a factor."""
+
+    def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=False):
+        self.settings = (size, scale_factor, mode, align_corners)
+
+    def forward(self, input):
+        return functions.interpolate(input, *self.settings)
+
+
+class PixelShuffle(Module):
+    def __init__(self, upscale_factor):
+        self.upscale_factor = upscale_factor
+
+    def forward(self, input):
+        return functions.pixel_shuffle(input, self.upscale_factor)
+
+
+class PixelUnshuffle(Module):
+    def __init__(self, downscale_factor):
+        self.downscale_factor = downscale_factor
+
+    def forward(self, input):
+        return functions.pixel_unshuffle(input, self.downscale_factor)
 
 
 class Dropout2d(Module):

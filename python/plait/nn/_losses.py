@@ -1,4 +1,4 @@
-"""Losses as modules."""
+"""Losses and distances as modules."""
 
 from plait._core import functions
 from plait.nn._module import Module
@@ -56,11 +56,45 @@ class NLLLoss(_Loss):
     _function = staticmethod(functions.nll_loss)
 
 
-class SmoothL1Loss(_Loss):
-    _function = staticmethod(functions.smooth_l1_loss)
+class SmoothL1Loss(Module):
+    def __init__(self, reduction="mean", beta=1.0):
+        self.reduction, self.beta = reduction, beta
+
+    def forward(self, input, target):
+        return functions.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class KLDivLoss(_Loss):
-    """Of log-probabilities and probabilities."""
+class HuberLoss(Module):
+    def __init__(self, reduction="mean", delta=1.0):
+        self.reduction, self.delta = reduction, delta
 
-    _function = staticmethod(functions.kl_div)
+    def forward(self, input, target):
+        return functions.huber_loss(input, target, self.reduction, self.delta)
+
+
+class KLDivLoss(Module):
+    """Of log-probabilities and probabilities, or with `log_target` their logarithms."""
+
+    def __init__(self, reduction="mean", log_target=False):
+        self.reduction, self.log_target = reduction, log_target
+
+    def forward(self, input, target):
+        return functions.kl_div(
+            input, target, reduction=self.reduction, log_target=self.log_target
+        )
+
+
+class CosineSimilarity(Module):
+    def __init__(self, dim=1, eps=1e-8):
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1, x2):
+        return functions.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    def __init__(self, p=2.0, eps=1e-6, keepdim=False):
+        self.p, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1, x2):
+        return functions.pairwise_distance(x1, x2, self.p, self.eps, self.keepdim)

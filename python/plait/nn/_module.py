@@ -1,7 +1,7 @@
 """Modules: named parameters, buffers and child modules, in the order they were assigned."""
 
 from plait import _core
-from plait._core import Tensor
+from plait._core import Tensor, functions
 
 
 class Parameter(Tensor):
@@ -12,6 +12,34 @@ class Parameter(Tensor):
 
     def __deepcopy__(self, memo):
         return Parameter(self.detach(), self.requires_grad)
+
+
+class RemovableHandle:
+    """What registering a hook gives: `remove()` takes the hook away, as leaving a `with` does."""
+
+    def __init__(self, hooks, key):
+        self._hooks, self._key = hooks, key
+
+    def remove(self):
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.remove()
+
+
+def _register(module, kind, hook, prepend, with_kwargs):
+    hooks = vars(module).setdefault(kind, {})
+    key = object()
+    hooks[key] = (hook, with_kwargs)
+    if prepend:
+        others = [(k, v) for k, v in hooks.items() if k is not key]
+        for other, _ in others:
+            del hooks[other]
+        hooks.update(others)
+    return RemovableHandle(hooks, key)
 
 
 class Module:
@@ -28,7 +56,37 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *args, **kwargs):
-        return _core.in_scope(self._name, self.forward, *args, **kwargs)
+        hooked = vars(self).get("_forward_pre_hooks") or vars(self).get("_forward_hooks")
+        function = self._forward_with_hooks if hooked else self.forward
+        return _core.in_scope(self._name, function, *args, **kwargs)
+
+    def _forward_with_hooks(self, *args, **kwargs):
+        for hook, with_kwargs in list(vars(self).get("_forward_pre_hooks", {}).values()):
+            if with_kwargs:
+                changed = hook(self, args, kwargs)
+                args, kwargs = (args, kwargs) if changed is None else changed
+            else:
+                changed = hook(self, args)
+                if changed is not None:
+                    args = changed if isinstance(changed, tuple) else (changed,)
+        result = self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(vars(self).get("_forward_hooks", {}).values()):
+            given = (args, kwargs) if with_kwargs else (args,)
+            changed = hook(self, *given, result)
+            result = result if changed is None else changed
+        return result
+
+    def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False):
+        """hook(module, args) runs before forward; what it returns, if anything, are the arguments.
+        With `with_kwargs`: hook(module, args, kwargs), which returns both. In a function that
+        plait.compile captures, hooks run as it is captured."""
+        return _register(self, "_forward_pre_hooks", hook, prepend, with_kwargs)
+
+    def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False):
+        """hook(module, args, output), or hook(module, args, kwargs, output) with `with_kwargs`,
+        runs after forward; what it returns, if anything, is the output. In a function that
+        plait.compile captures, hooks run as it is captured."""
+        return _register(self, "_forward_hooks", hook, prepend, with_kwargs)
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
@@ -48,10 +106,14 @@ class Module:
         for name, tensor in [*self.named_parameters(), *self.named_buffers()]:
             tensor._slot_name = name
 
-    def register_buffer(self, name, tensor):
-        """A tensor that is state but not trained; in-place ops change it."""
+    def register_buffer(self, name, tensor, persistent=True):
+        """A tensor that is state but not trained; in-place ops change it. `state_dict` leaves out
+        what is not `persistent`. None is a buffer that is not there."""
         vars(self).setdefault("_buffers", set()).add(name)
-        setattr(self, name, Tensor(_core.parameter(tensor, name, False)))
+        transient = vars(self).setdefault("_transient_buffers", set())
+        transient.discard(name) if persistent else transient.add(name)
+        value = None if tensor is None else Tensor(_core.parameter(tensor, name, False))
+        setattr(self, name, value)
 
     def register_parameter(self, name, parameter):
         setattr(self, name, parameter)
@@ -84,41 +146,52 @@ class Module:
     def modules(self):
         return [module for _, module in self.named_modules()]
 
-    def _named_tensors(self, prefix, wanted):
+    def get_submodule(self, target):
+        """The module at a path: `h.0.attn`; this one for an empty path."""
+        found = dict(self.named_modules()).get(target)
+        if found is None:
+            raise _core.UserError(
+                f"[get_submodule] {type(self).__name__} has no module '{target}'"
+            )
+        return found
+
+    def _named_tensors(self, prefix, wanted, recurse=True):
         """(path, tensor), each once: a module's own before those of its children."""
         seen = set()
-        for path, module in self.named_modules(prefix):
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, value in vars(module).items():
                 if isinstance(value, Tensor) and wanted(module, name, value):
                     if value._cell_id not in seen:
                         seen.add(value._cell_id)
                         yield (path + "." if path else "") + name, value
 
-    def named_parameters(self, prefix=""):
-        return self._named_tensors(prefix, lambda module, name, t: isinstance(t, Parameter))
-
-    def named_buffers(self, prefix=""):
+    def named_parameters(self, prefix="", recurse=True):
         return self._named_tensors(
-            prefix, lambda module, name, t: name in vars(module).get("_buffers", ())
+            prefix, lambda module, name, t: isinstance(t, Parameter), recurse
         )
 
-    def parameters(self):
-        return [parameter for _, parameter in self.named_parameters()]
+    def named_buffers(self, prefix="", recurse=True):
+        return self._named_tensors(
+            prefix, lambda module, name, t: name in vars(module).get("_buffers", ()), recurse
+        )
 
-    def buffers(self):
-        return [buffer for _, buffer in self.named_buffers()]
+    def parameters(self, recurse=True):
+        return [parameter for _, parameter in self.named_parameters("", recurse)]
+
+    def buffers(self, recurse=True):
+        return [buffer for _, buffer in self.named_buffers("", recurse)]
 
     def state_dict(self):
-        """Parameters and buffers by path; they share this module's memory."""
+        """Parameters and persistent buffers by path; they share this module's memory."""
         return self._state()
 
     def _state(self):
-        wanted = self._named_tensors(
-            "",
-            lambda module, name, t: isinstance(t, Parameter)
-            or name in vars(module).get("_buffers", ()),
-        )
-        return dict(wanted)
+        def is_state(module, name, tensor):
+            kept = name in vars(module).get("_buffers", ())
+            kept = kept and name not in vars(module).get("_transient_buffers", ())
+            return kept or isinstance(tensor, Parameter)
+
+        return dict(self._named_tensors("", is_state))
 
     def load_state_dict(self, state_dict, strict=True):
         """Sets all parameters and buffers, or none if names (`strict`), dtypes or shapes differ."""
@@ -137,9 +210,13 @@ class Module:
     def eval(self):
         return self.train(False)
 
-    def zero_grad(self):
+    def zero_grad(self, set_to_none=True):
+        """Forgets all gradients, or makes those that are there 0."""
         for parameter in self.parameters():
-            parameter.grad = None
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad = functions.zeros_like(parameter)
 
     def requires_grad_(self, requires_grad=True):
         for parameter in self.parameters():
@@ -147,9 +224,10 @@ class Module:
         return self
 
     def apply(self, fn):
-        """fn of each module below this one, then of this one."""
-        for module in reversed(self.modules()):
-            fn(module)
+        """fn of each module below this one, children in order, then of this one."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
         return self
 
     def __repr__(self):
