@@ -148,18 +148,26 @@ std::vector<Array> Program::Impl::run_once(const std::map<std::string, Array>& i
   return outputs;
 }
 
+std::vector<std::string> Program::Impl::input_names() const {
+  std::vector<std::string> names;
+  for (Value v = 0; v < signature.size(); ++v) names.push_back(signature.node(v).attributes.name);
+  return names;
+}
+
 void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) const {
   for (const auto& [name, array] : inputs) {
-    PLAIT_CHECK(
-        std::find(declared_inputs.begin(), declared_inputs.end(), name) != declared_inputs.end(),
-        "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
-        to_string(array.type()), fmt::join(declared_inputs, ", "));
+    bool declared = false;
+    for (Value v = 0; v < signature.size() && !declared; ++v) {
+      declared = signature.node(v).attributes.name == name;
+    }
+    PLAIT_CHECK(declared, "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
+                to_string(array.type()), fmt::join(input_names(), ", "));
   }
 }
 
 const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Array>& inputs) {
   check_inputs(inputs);
-  SymbolValues symbols = infer_symbols(graph_, inputs);
+  SymbolValues symbols = infer_symbols(signature, inputs);
   if (!bound_ || bound_->symbols != symbols) bind_sizes(std::move(symbols));
   return *bound_;
 }
