@@ -124,6 +124,24 @@ TEST_CASE("sums over axes that an axis of one element parts") {
   }
 }
 
+TEST_CASE("a sum over a transposed sum of products, of one or of more") {
+  for (const int64_t number : {0, 1, 2, 33}) {
+    CAPTURE(number);
+    check_fixed(R"(
+      %0 = input "x" : f32[s, 31, 4]
+      %1 = input "w" : f32[s, 4, 31]
+      %2 = broadcast [0, 1, 2] %0 : f32[s, 31, 4, 31]
+      %3 = broadcast [0, 2, 3] %1 : f32[s, 31, 4, 31]
+      %4 = binary mul %3 %2 : f32[s, 31, 4, 31]
+      %5 = reduce sum [0] %4 : f32[31, 4, 31]
+      %6 = reindex [i1, i0, i2] fill 0 %5 : f32[4, 31, 31]
+      %7 = reduce sum [0, 2] %6 : f32[31]
+      output "y" %7
+    )",
+                number);
+  }
+}
+
 TEST_CASE("a size is known though all that reads its input folds away") {
   // An empty input, of which only the filling is read; a product with 0; a size as a value.
   const char* texts[] = {R"(
