@@ -105,8 +105,8 @@ Target detect_instructions_and_caches() {
 Target detect() {
   constexpr uint64_t kMostL3PerCore = 32 << 20;
   Target target = detect_instructions_and_caches();
-  target.l3_bytes =
-      std::min(target.l3_bytes, static_cast<uint64_t>(available_cpus()) * kMostL3PerCore);
+  target.cpus = available_cpus();
+  target.l3_bytes = std::min(target.l3_bytes, static_cast<uint64_t>(target.cpus) * kMostL3PerCore);
   return target;
 }
 

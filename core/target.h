@@ -13,6 +13,7 @@ struct Target {
   uint64_t l1_bytes = 32 << 10;
   uint64_t l2_bytes = 512 << 10;
   uint64_t l3_bytes = 8 << 20;  // the share of the CPUs that this process may use, at most
+  int64_t cpus = 2;             // that this process may use
 };
 
 // The host's.

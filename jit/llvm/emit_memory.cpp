@@ -35,15 +35,17 @@ llvm::Value* Emitter::pointer(BufferId buffer, Expr offset) {
 
 // Only the constant part may leave the buffer.
 void Emitter::prefetch(BufferId buffer, Expr offset) {
-  if (kernel_.buffers[buffer].access == kernel::Access::stream) return;
+  const kernel::Access access = kernel_.buffers[buffer].access;
+  if (access == kernel::Access::stream) return;
   int64_t displacement = 0;
   for (Expr term : terms_of(offset)) displacement += term.constant().value_or(0);
   llvm::Value* line =
       b_.CreateConstGEP1_64(memory_type(kernel_.buffers[buffer].dtype),
                             pointer_to_terms(buffer, offset - displacement), displacement);
-  constexpr int kRead = 0, kKeep = 3, kData = 1;
+  constexpr int kKeep = 3, kData = 1;
+  const int for_writing = access == kernel::Access::read ? 0 : 1;
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()},
-                     {line, b_.getInt32(kRead), b_.getInt32(kKeep), b_.getInt32(kData)});
+                     {line, b_.getInt32(for_writing), b_.getInt32(kKeep), b_.getInt32(kData)});
 }
 
 llvm::Value* Emitter::pointer_to_terms(BufferId buffer, Expr offset) {

@@ -7,6 +7,7 @@
 #include "jit/lower/axes.h"
 #include "jit/lower/digit_packing.h"
 #include "jit/lower/nests.h"
+#include "jit/lower/prefetch.h"
 #include "jit/lower/result_elements.h"
 #include "jit/lower/tiling.h"
 #include "passes/fusion/roles.h"
@@ -21,7 +22,6 @@ constexpr double kUnrolledEpilogue = 6;
 
 // Steps of k that cover the fetching of a tile's results.
 constexpr double kLongPart = 64;
-constexpr int64_t kCacheLine = 64;
 
 // Panels that are packed side by side.
 constexpr int64_t kPackedPanels = 4;
@@ -518,12 +518,11 @@ class ContractionLowering {
   void prefetch_rows(const Place& place) {
     values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
       for (const ResultElement& element : result_elements_) {
-        const Type& type = graph_.type(element.value);
-        const auto size = static_cast<int64_t>(dtype_size(type.dtype));
         auto index_at = [&](Expr column) {
           set_axes(m_axis_, values_.simplified(place.row + i));
           set_axes(n_axis_, values_.simplified(column));
-          return values_.simplified(linear_index(type.shape, at_axes(element.tuple)));
+          const Shape& shape = graph_.type(element.value).shape;
+          return values_.simplified(linear_index(shape, at_axes(element.tuple)));
         };
         const Expr first = index_at(place.column);
         const bool in_row = values_.simplified(index_at(place.column + 1) - first).is_constant(1);
@@ -532,9 +531,7 @@ class ContractionLowering {
             std::find(variables.begin(), variables.end(), i.id()) != variables.end();
         if (!in_row || !by_row) continue;
         const BufferId buffer = values_.buffer_of(element.value, element.written);
-        for (int64_t line = 0; line < tiling_.columns() * size; line += kCacheLine) {
-          builder_.prefetch(buffer, values_.simplified(first + line / size));
-        }
+        prefetch_lines(values_, buffer, first, tiling_.columns());
       }
     });
   }

@@ -79,6 +79,7 @@ const Levels::Info& Levels::info(Value v, const Tuple& tuple) {
   if (found != infos_.end()) return found->second;
 
   Info result;
+  double own = 0;
   const Node& node = graph_.node(v);
   if (is_loaded(v) || node.op == MetaOp::iota || node.op == MetaOp::constant ||
       node.op == MetaOp::size) {
@@ -91,7 +92,7 @@ const Levels::Info& Levels::info(Value v, const Tuple& tuple) {
     result.level = info(operand.first, operand.second).level + 1;
   } else if (node.op == MetaOp::random) {
     result.inner = uses_inner(tuple);
-    result.cost = kRandomCost;
+    result.cost = own = kRandomCost;
   } else {
     for (const Instance& operand : operands(v, tuple)) {
       const Info& below = info(operand.first, operand.second);
@@ -99,10 +100,12 @@ const Levels::Info& Levels::info(Value v, const Tuple& tuple) {
       result.inner = result.inner || below.inner;
       result.cost += below.cost;
     }
-    if (is_elementwise(node.op)) result.cost += fusion::operation_cost(node);
-    if (fusion::is_data_indexed(node)) result.cost += kGatherCost;
-    if (!result.inner) result.cost = 0;
+    if (is_elementwise(node.op)) own += fusion::operation_cost(node);
+    if (fusion::is_data_indexed(node)) own += kGatherCost;
+    result.cost = result.inner ? result.cost + own : 0;
   }
+  work_.resize(std::max<size_t>(work_.size(), result.level + 1));
+  if (result.inner) work_[result.level] += own;
   return infos_.emplace(key, result).first->second;
 }
 
@@ -117,6 +120,10 @@ void Levels::add_target(const fusion::Member& member, bool operand) {
   count_ = std::max(count_, level + 1);
   targets_.resize(std::max<size_t>(targets_.size(), count_));
   targets_[level].push_back(target);
+}
+
+int Levels::busiest_below(int limit) const {
+  return static_cast<int>(std::max_element(work_.begin(), work_.begin() + limit) - work_.begin());
 }
 
 // From the last level down: what a level needs from below may itself need something from further

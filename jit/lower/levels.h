@@ -31,6 +31,8 @@ class Levels {
   void choose_row_buffers();
 
   int count() const { return count_; }
+  // Of the levels below `limit`, the one with the most to compute.
+  int busiest_below(int limit) const;
   int level_of(const fusion::Member& member) { return info(member.value, member.tuple).level; }
   int level_of_operand(const fusion::Member& member) const;
   // Has no inner axis: one value per row.
@@ -66,6 +68,7 @@ class Levels {
   std::vector<std::vector<Instance>> targets_;  // by level
   std::vector<RowBuffer> row_buffers_;
   std::vector<std::set<Instance, KeyLess>> looked_at_;  // by level, when buffers are chosen
+  std::vector<double> work_;                            // by level, in simple operations
   int count_ = 1;
 };
 

@@ -10,7 +10,7 @@
 #include "jit/lower/axes.h"
 #include "jit/lower/levels.h"
 #include "jit/lower/nests.h"
-#include "jit/lower/next_row.h"
+#include "jit/lower/prefetch.h"
 #include "jit/lower/row_reductions.h"
 #include "passes/fusion/roles.h"
 
@@ -18,11 +18,11 @@ namespace plait::lower {
 
 void vector_strip(Values& values, Expr extent,
                   const std::function<void(Expr index, Expr lane)>& body,
-                  const std::function<void(Expr first)>& each_whole) {
+                  const std::function<void(Expr first)>& after_whole) {
   const Expr full = values.simplified(floor_div(extent, kLanes));
   values.loop(LoopKind::serial, full, [&](Expr s) {
-    if (each_whole) each_whole(s * kLanes);
     values.loop(LoopKind::vector, kLanes, [&](Expr lane) { body(s * kLanes + lane, lane); });
+    if (after_whole) after_whole(s * kLanes);
   });
   if (is_multiple_of(extent, kLanes)) return;
   if (const std::optional<int64_t> known = values.simplified(extent).constant()) {
@@ -54,7 +54,7 @@ class LoopsLowering {
         values_(context.values),
         builder_(context.values.builder()),
         levels_(context.graph, context.plan, context.nest),
-        next_row_(context.values),
+        prefetcher_(context.values),
         reductions_(context.values, context.graph),
         across_(context.values, context.graph) {}
 
@@ -212,7 +212,7 @@ class LoopsLowering {
   void set_row_and_lanes(Expr p) {
     const Expr blocks = lane_blocks(lane_block());
     set_outer(floor_div(p, blocks));
-    next_row_.set_row(p);
+    prefetcher_.set_loops({p});
     lane_base_ = values_.simplified(mod(p, blocks) * lane_block());
   }
 
@@ -278,7 +278,7 @@ class LoopsLowering {
         const Expr rows_here = values_.simplified(min(Expr(row_order.block), length - start));
         values_.loop(LoopKind::serial, rows_here, [&](Expr r) {
           set_outer(first + start + r);
-          next_row_.set_row(r);
+          prefetcher_.set_loops({p, b, r});
           row_body([this](int level) { reduce_level(level, std::nullopt); });
           store_row_values();
         });
@@ -346,9 +346,49 @@ class LoopsLowering {
     return values_.compute_at(graph_.node(member.value).operands[0], operand_at_axes(member));
   }
 
-  // The next row's part that belongs to a strip of this one, beside the work of the second level.
-  void prefetch_next_row(int level, Expr first) {
-    if (level == 1) next_row_.prefetch(first, kLanes);
+  // Notes what the first level reads and writes for element `at` of the row, now that point() and
+  // the operands of its reductions have been placed.
+  void note_accesses(int level, size_t reads_before, Expr at) {
+    if (level > 0) return;
+    const std::vector<Values::MemoryAccess>& reads = values_.memory_reads();
+    for (size_t i = reads_before; i < reads.size(); ++i) prefetcher_.note(reads[i], at);
+    for (const Member* member : full_stores_) {
+      if (levels_.level_of(*member) == 0) prefetcher_.note(written(*member), at);
+    }
+  }
+
+  Values::MemoryAccess written(const Member& member) {
+    const Expr index = linear_index(graph_.type(member.value).shape, at_axes(member.tuple));
+    return {values_.buffer_of(member.value, true), values_.simplified(index)};
+  }
+
+  // The next row may be fetched before its time, it stays in L2.
+  bool is_short_row() const {
+    constexpr double kMostOfL2 = 0.25;
+    const double bytes = fusion::estimated_elements({inner_elements()}) * sizeof(float);
+    return bytes <= kMostOfL2 * static_cast<double>(context_.target.l2_bytes);
+  }
+
+  // Beside the work of a strip, which starts at `first` in the row and at `index` along `axis`:
+  // where there are several levels, the one with most to compute hides the next row and the lines
+  // that a later one writes.
+  void prefetch(int level, Expr first, const LoopAxis& axis, Expr index) {
+    if (levels_.count() == 1 || !is_short_row()) {
+      if (level == 0) prefetcher_.ahead(first, kLanes, axis.extent);
+      return;
+    }
+    const int last = levels_.count() - 1;
+    if (level == levels_.busiest_below(last)) prefetcher_.next_row(first, kLanes);
+    for (const Member* member : full_stores_) {
+      const int writes = levels_.level_of(*member);
+      if (writes == 0 || levels_.busiest_below(writes) != level) continue;
+      set_axis(axis, values_.simplified(index + 1));
+      const Expr second = written(*member).index;
+      set_axis(axis, values_.simplified(index));
+      const auto [buffer, at] = written(*member);
+      if (values_.simplified(second - at).is_constant(1))
+        prefetch_lines(values_, buffer, at, kLanes);
+    }
   }
 
   // Loops over all inner axes and, where lanes are rows, over these.
@@ -366,9 +406,14 @@ class LoopsLowering {
           values_, inner_.back().extent,
           [&](Expr index, Expr lane) {
             set_axis(inner_.back(), index);
-            point(level, prefix * inner_.back().extent + index, lane);
+            const size_t reads_before = values_.memory_reads().size();
+            const Expr inner_index = prefix * inner_.back().extent + index;
+            point(level, inner_index, lane);
+            note_accesses(level, reads_before, inner_index);
           },
-          [&](Expr first) { prefetch_next_row(level, prefix * inner_.back().extent + first); });
+          [&](Expr first) {
+            prefetch(level, prefix * inner_.back().extent + first, inner_.back(), first);
+          });
     });
   }
 
@@ -385,10 +430,15 @@ class LoopsLowering {
   void lane_strip(int level) {
     const Expr extent =
         values_.simplified(min(Expr(lane_block()), lane_axis_->extent - lane_base_));
-    vector_strip(values_, extent, [&](Expr index, Expr) {
-      set_axis(*lane_axis_, lane_base_ + index);
-      point(level, Expr(), index);
-    });
+    vector_strip(
+        values_, extent,
+        [&](Expr index, Expr) {
+          set_axis(*lane_axis_, lane_base_ + index);
+          const size_t reads_before = values_.memory_reads().size();
+          point(level, Expr(), index);
+          note_accesses(level, reads_before, lane_base_ + index);
+        },
+        [&](Expr first) { prefetch(level, lane_base_ + first, *lane_axis_, lane_base_ + first); });
   }
 
   // One vector over the lanes where these are rows, else once.
@@ -457,9 +507,7 @@ class LoopsLowering {
       point(level, inner_index, lane_axis_ ? lane : Expr());
       reductions_.accumulate(level, lane, index,
                              [this](const Member& member) { return operand_value(member); });
-      if (level == 0 && levels_.count() > 1 && !lane_axis_) {
-        next_row_.note(reads_before, inner_index);
-      }
+      if (!lane_axis_) note_accesses(level, reads_before, inner_index);
     };
     if (lane_axis_) {
       values_.loop(LoopKind::serial, length,
@@ -468,7 +516,8 @@ class LoopsLowering {
       vector_strip(
           values_, length, [&](Expr index, Expr lane) { step(start + index, lane); },
           [&](Expr first) {
-            prefetch_next_row(level, prefix * inner_.back().extent + start + first);
+            prefetch(level, prefix * inner_.back().extent + start + first, inner_.back(),
+                     start + first);
           });
     }
   }
@@ -532,7 +581,7 @@ class LoopsLowering {
   bool lane_is_inner_ = false;
   std::optional<Expr> flat_chunk_;
   Expr lane_base_;
-  NextRow next_row_;
+  Prefetcher prefetcher_;
   std::vector<Expr> axes_;  // what each group axis is at the insertion point
   RowReductions reductions_;
   AcrossRows across_;  // over the rows

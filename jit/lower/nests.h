@@ -26,9 +26,9 @@ void lower_sort(const NestContext& context);
 inline constexpr int64_t kLanes = 32;
 
 // Loops over [0, extent) in vectors of kLanes, the last one shorter, or masked where the extent is
-// not a number; `body` gets the index.
+// not a number; `body` gets the index, `after_whole` the first one of each whole vector.
 void vector_strip(Values& values, Expr extent,
                   const std::function<void(Expr index, Expr lane)>& body,
-                  const std::function<void(Expr first)>& each_whole = {});
+                  const std::function<void(Expr first)>& after_whole = {});
 
 }  // namespace plait::lower

@@ -1,6 +1,7 @@
 #include "jit/lower/tiling.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -9,13 +10,19 @@ namespace plait::lower {
 namespace {
 
 // Costs are in fused multiply-adds of a vector; a core does two a cycle.
-constexpr double kStreamVector = 4;        // read from beyond L2, with compute beside it
+constexpr double kStreamVector = 12;       // read from beyond L2
+constexpr double kStreamNearVector = 2;    // read from L2
 constexpr double kPackVector = 16;         // read from beyond L2, and stored to L2
 constexpr double kPackNearVector = 8;      // read from L2, and stored to L2
-constexpr double kSharePackedVector = 40;  // read from and stored to beyond L2
-constexpr double kSpillVector = 4;         // to L2 and back
+constexpr double kSharePackedVector = 56;  // read from and stored to beyond L2
+constexpr double kSpillVector = 2;         // to L2 and back
+constexpr double kSpillFarVector = 10;     // to beyond L2 and back
+constexpr double kPageStart = 80;          // a part of a row where it lies on a page of its own
+constexpr double kPageNearStart = 8;       // the same in L2
+constexpr double kTransposed = 1.5;        // packing across the vectors, to packing along them
+constexpr double kTileStart = 30;          // filling and emptying the registers, a branch
 constexpr double kTaskStart = 1000;        // about 200 ns
-constexpr double kBarrier = 16000;
+constexpr double kBarrier = 40000;
 
 // A row of the right operand costs a page; so many are streams that prefetching follows.
 constexpr double kDirectSteps = 32;
@@ -25,9 +32,12 @@ constexpr int64_t kMostDirectRows = 8;
 constexpr int64_t kMostRows = 14;
 constexpr int64_t kMostVectors = 8;
 
-// Blocks are searched up to this many tiles a side, and leaves in up to so many parts.
-constexpr int64_t kMostBlock = 64;
-constexpr int64_t kMostParts = 8;
+// What a task keeps may be larger than L2: tiles that wait are streams.
+constexpr double kMostOfL2 = 2.5;
+
+// Blocks are searched up to so many tiles a side, and leaves in up to so many parts.
+constexpr double kMostBlock = 512;
+constexpr int64_t kMostParts = 12;
 
 double padded(double extent, double step) { return std::ceil(extent / step) * step; }
 
@@ -42,7 +52,7 @@ double slowdown(const Tile& tile) {
   constexpr double kChains = 8;  // latency 4, two units
   const double latency = std::max(1.0, kChains / (rows * vectors));
   const double loads = std::max(1.0, (rows + vectors) / (rows * vectors));
-  return std::max(latency, loads) * (1 + 0.2 / vectors + 0.8 / rows);
+  return std::max(latency, loads) * (1 + 0.45 / vectors + 0.6 / rows);
 }
 
 // rows*vectors accumulators, the smaller operand in registers, and one more for the other.
@@ -51,23 +61,29 @@ bool fits(const Tile& tile, int64_t registers) {
   return tile.rows * tile.vectors + held + 1 <= registers;
 }
 
-Tile choose_tile(const Target& target, int64_t lanes, double m, double n, int64_t most_rows) {
-  const auto registers = static_cast<int64_t>(target.vector_registers);
-  Tile best{1, 1};
-  double least = std::numeric_limits<double>::infinity();
+// Those that may turn out best, whatever the blocks: the fastest, padding included, and their like.
+std::vector<Tile> promising_tiles(const Target& target, int64_t lanes, double m, double n,
+                                  int64_t most_rows) {
+  constexpr double kAlike = 1.06;
+  constexpr size_t kMostTiles = 4;
+  std::vector<std::pair<double, Tile>> tiles;
   for (int64_t rows = 1; rows <= std::min<double>(static_cast<double>(most_rows), m); ++rows) {
     for (int64_t vectors = 1; vectors <= kMostVectors; ++vectors) {
       const Tile tile{rows, vectors};
-      if (!fits(tile, registers)) break;
+      if (!fits(tile, static_cast<int64_t>(target.vector_registers))) break;
       const double work = padded(m, static_cast<double>(rows)) *
                           padded(n, static_cast<double>(vectors * lanes)) * slowdown(tile);
-      if (work < least) {
-        least = work;
-        best = tile;
-      }
+      tiles.emplace_back(work, tile);
     }
   }
-  return best;
+  std::stable_sort(tiles.begin(), tiles.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Tile> result;
+  for (const auto& [work, tile] : tiles) {
+    if (result.size() == kMostTiles || work > kAlike * tiles.front().first) break;
+    result.push_back(tile);
+  }
+  return result;
 }
 
 class BlockSearch {
@@ -78,7 +94,8 @@ class BlockSearch {
         size_(static_cast<double>(size)),
         lanes_(static_cast<double>(lanes)),
         l1_(static_cast<double>(target.l1_bytes)),
-        capacity_(0.75 * static_cast<double>(target.l2_bytes)) {
+        l2_(static_cast<double>(target.l2_bytes)),
+        cpus_(static_cast<double>(target.cpus)) {
     tiling_ = {lanes, tile.rows, tile.vectors, 1, 1, 1, left_direct, RightOperand::task};
     row_tiles_ = std::ceil(shape.m / static_cast<double>(tile.rows));
     panels_ = std::ceil(shape.n / static_cast<double>(tiling_.columns()));
@@ -105,16 +122,15 @@ class BlockSearch {
  private:
   void search_blocks(double block_k) {
     tiling_.block_k = static_cast<int64_t>(std::min(block_k, shape_.leaf));
-    const auto limit = [](double count) {
-      return static_cast<int64_t>(std::min(count, static_cast<double>(kMostBlock)));
-    };
-    for (int64_t tiles = 1; tiles <= limit(row_tiles_); ++tiles) {
-      for (int64_t panels = 1; panels <= limit(panels_); ++panels) {
-        // Equal blocks, never full ones and a rest.
-        const double down = std::ceil(row_tiles_ / static_cast<double>(tiles));
-        const double across = std::ceil(panels_ / static_cast<double>(panels));
-        tiling_.block_tiles = static_cast<int64_t>(std::ceil(row_tiles_ / down));
-        tiling_.block_panels = static_cast<int64_t>(std::ceil(panels_ / across));
+    const std::vector<int64_t> tiles = equal_blocks(row_tiles_), panels = equal_blocks(panels_);
+    for (const int64_t block_tiles : tiles) {
+      for (const int64_t block_panels : panels) {
+        tiling_.block_tiles = block_tiles;
+        tiling_.block_panels = block_panels;
+        const double down = std::ceil(row_tiles_ / static_cast<double>(block_tiles));
+        const double across = std::ceil(panels_ / static_cast<double>(block_panels));
+        const bool is_least = block_tiles * block_panels == 1;
+        if (!is_least && working_bytes() + waiting_bytes() > kMostOfL2 * l2_) continue;
         const double cost = task_cost() * rounds(shape_.batch * down * across) + preparation_cost();
         if (cost < least_) {
           least_ = cost;
@@ -122,6 +138,26 @@ class BlockSearch {
         }
       }
     }
+  }
+
+  // Sizes of blocks when `count` is cut into equal ones, never full ones and a rest: from
+  // kMostBlock down, each a little smaller.
+  static std::vector<int64_t> equal_blocks(double count) {
+    std::vector<int64_t> sizes;
+    double cuts = std::ceil(count / kMostBlock);
+    while (true) {
+      const double size = std::ceil(count / cuts);
+      sizes.push_back(static_cast<int64_t>(size));
+      if (size <= 1) return sizes;
+      cuts = std::ceil(std::max(count / (size - 1), 1.15 * cuts));
+    }
+  }
+
+  // Rows of packed tiles are as many as the lanes of a vector, or a half, a quarter … of it.
+  double packed_rows() const {
+    const auto padded_rows =
+        static_cast<double>(std::bit_ceil(static_cast<uint64_t>(tiling_.rows)));
+    return padded_rows * static_cast<double>(tiling_.block_tiles);
   }
 
   double block_k() const { return static_cast<double>(tiling_.block_k); }
@@ -132,9 +168,10 @@ class BlockSearch {
   double vectors() const { return static_cast<double>(tiling_.block_panels * tiling_.vectors); }
   double panel_bytes() const { return block_k() * static_cast<double>(tiling_.columns()) * size_; }
 
-  // What a task reads again and again: a part of each operand, and tiles that wait for the next.
-  double bytes() const {
-    double total = block_k() * rows() * size_;
+  // What a task reads again and again: a part of each operand.
+  double working_bytes() const {
+    const double left = tiling_.left_direct ? rows() : packed_rows();
+    double total = block_k() * left * size_;
     switch (tiling_.right) {
       case RightOperand::direct:
         break;
@@ -145,29 +182,54 @@ class BlockSearch {
         total += 2 * panel_bytes();
         break;
     }
+    return total;
+  }
+
+  // Tiles that wait for the next part.
+  double waiting_bytes() const {
     const double waiting = parts() == 1 ? 0 : shape_.leaf < shape_.k ? 2 : 1;
-    return total + waiting * rows() * vectors() * lanes_ * size_;
+    return waiting * rows() * vectors() * lanes_ * size_;
   }
 
   double task_cost() const {
     const Tile tile{tiling_.rows, tiling_.vectors};
     double multiply = rows() * vectors() * shape_.k * slowdown(tile);
-    // Each tile reads its panel from L2, or all of it from beyond.
-    if (panel_bytes() > 2 * l1_) multiply *= 1 + 0.6 / static_cast<double>(tiling_.rows);
-    const double excess = bytes() / capacity_;
-    if (excess > 1) multiply *= excess * excess;
-    const double right = vectors() * shape_.k;
-    const double left = rows() / lanes_ * shape_.k;
+    // Each tile reads its panel from L1, or all of it from L2.
+    if (panel_bytes() > 0.75 * l1_) multiply *= 1 + 0.35 / static_cast<double>(tiling_.rows);
+    const double excess = working_bytes() / (0.75 * l2_);
+    if (excess > 1) multiply *= std::pow(excess, 0.1);
     const bool packs_right = tiling_.right == RightOperand::task;
-    return kTaskStart + multiply + right * (packs_right ? pack_vector(shape_.n) : kStreamVector) +
-           left * (tiling_.left_direct ? kStreamVector : pack_vector(shape_.m)) +
-           (parts() - 1) * rows() * vectors() * kSpillVector;
+    const double right =
+        vectors() * shape_.k * (packs_right ? pack_right_vector() : stream_vector(shape_.n));
+    const double left =
+        tiling_.left_direct
+            ? rows() / lanes_ * shape_.k * stream_vector(shape_.m) + rows() * parts() * row_start()
+            : packed_rows() / lanes_ * shape_.k * pack_vector(shape_.m);
+    const bool waits_near = working_bytes() + waiting_bytes() < 0.75 * l2_;
+    const double spill =
+        (parts() - 1) * rows() * vectors() * (waits_near ? kSpillVector : kSpillFarVector);
+    const double tiles = static_cast<double>(tiling_.block_tiles * tiling_.block_panels);
+    return kTaskStart + multiply + right + left + spill + tiles * parts() * kTileStart;
   }
 
-  // An operand that fits L2 is there when the second task packs it.
+  // An operand that fits L2 is there when the second task reads it.
+  bool is_near(double extent) const {
+    return extent * shape_.k * size_ * shape_.batch < 0.375 * l2_;
+  }
   double pack_vector(double extent) const {
-    const bool near = extent * shape_.k * size_ * shape_.batch < capacity_ / 2;
-    return near ? kPackNearVector : kPackVector;
+    return is_near(extent) ? kPackNearVector : kPackVector;
+  }
+  double pack_right_vector() const {
+    return pack_vector(shape_.n) * (shape_.right_readable ? 1 : kTransposed);
+  }
+  double stream_vector(double extent) const {
+    return is_near(extent) ? kStreamNearVector : kStreamVector;
+  }
+
+  double row_start() const {
+    constexpr double kPage = 4096;
+    const double pages = std::min(1.0, shape_.k * size_ / kPage);
+    return pages * (is_near(shape_.m) ? kPageNearStart : kPageStart);
   }
 
   double preparation_cost() const {
@@ -176,11 +238,11 @@ class BlockSearch {
     return kBarrier + all * kSharePackedVector;
   }
 
-  // Tasks as they count for few threads and for many: what is left of a last round waits.
-  static double rounds(double tasks) { return (2 * padded(tasks, 2) + padded(tasks, 8)) / 3; }
+  // Tasks as they count when what is left of a last round waits.
+  double rounds(double tasks) const { return padded(tasks, cpus_); }
 
   ProductShape shape_;
-  double size_, lanes_, l1_, capacity_;
+  double size_, lanes_, l1_, l2_, cpus_;
   double row_tiles_ = 1, panels_ = 1;
   Tiling tiling_{};  // under examination
   Tiling best_{};
@@ -203,10 +265,11 @@ Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shap
   std::vector<BlockSearch> searches;
   for (const bool left_direct : {false, true}) {
     if (left_direct && !product.left_readable) continue;
-    const Tile tile =
-        choose_tile(target, lanes, product.m, product.n, left_direct ? kMostDirectRows : kMostRows);
-    searches.emplace_back(target, size, product, tile, lanes, left_direct);
-    searches.back().run();
+    const int64_t most_rows = left_direct ? kMostDirectRows : kMostRows;
+    for (const Tile& tile : promising_tiles(target, lanes, product.m, product.n, most_rows)) {
+      searches.emplace_back(target, size, product, tile, lanes, left_direct);
+      searches.back().run();
+    }
   }
   return std::min_element(
              searches.begin(), searches.end(),

@@ -67,11 +67,11 @@ class Values {
   Expr bind(ValueId value, Expr extent);
 
   // Reads of values in memory, in the order in which they were placed.
-  struct MemoryRead {
+  struct MemoryAccess {
     BufferId buffer;
     Expr index;
   };
-  const std::vector<MemoryRead>& memory_reads() const { return memory_reads_; }
+  const std::vector<MemoryAccess>& memory_reads() const { return memory_reads_; }
 
   BufferId buffer_of(Value v, bool write);  // the kernel parameter for a value's memory
   BufferId workspace(DType dtype, Expr size);
@@ -146,7 +146,7 @@ class Values {
   int64_t vector_extent_ = 0;  // 0: no vector loop is open
   std::unordered_set<Value> computed_here_;
   std::unordered_map<Key, std::pair<BufferId, Expr>, KeyHash> in_buffer_;
-  std::vector<MemoryRead> memory_reads_;
+  std::vector<MemoryAccess> memory_reads_;
   std::unordered_map<Value, BufferId> buffers_;
   std::optional<std::pair<Expr, Expr>> flat_size_;
 };
