@@ -228,8 +228,9 @@ void Program::Impl::prepare_targets(const Bound& bound, bool commits) {
   for (size_t i = 0; i < storage_.assigns.size(); ++i) {
     const AssignState& assign = storage_.assigns[i];
     const Array& old = storage_.slots[assign.slot]->value();
-    // Two holders: the slot and this run.
-    if (assign.in_place && commits && old.buffer.use_count() == 2) {
+    // Two holders: the slot and this run. Foreign memory is its owner's to write to.
+    const bool ours = old.buffer->is_owned() && old.buffer.use_count() == 2;
+    if (assign.in_place && commits && ours) {
       targets_[i] = old;
       continue;
     }
@@ -413,7 +414,8 @@ void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {
 void Program::Impl::commit() {
   for (size_t i = 0; i < storage_.assigns.size(); ++i) {
     Slot& slot = *storage_.slots[storage_.assigns[i].slot];
-    if (targets_[i].buffer != slot.value().buffer) spare_[i] = slot.value();
+    const Array& old = slot.value();
+    if (targets_[i].buffer != old.buffer && old.buffer->is_owned()) spare_[i] = old;
     slot.set(std::move(targets_[i]));
     targets_[i] = {};
   }

@@ -140,6 +140,20 @@ TEST_CASE_METHOD(Storing, "readers of a slot see the value at entry, before and 
   }
 }
 
+TEST_CASE_METHOD(Storing, "memory that somebody else owns is never written to") {
+  const auto owner = std::make_shared<std::vector<float>>(4096, 2.0f);
+  Array shared{DType::f32, {4096}, Buffer::foreign(owner->data(), 4096 * 4, owner)};
+  const auto w = std::make_shared<Slot>("w", std::move(shared));
+  const Tensor old = parameter(w);
+  assign(w, old * 3.0);
+  Program program = compile({sum(old)}, options());
+  for (const double value : {6.0, 18.0, 54.0, 162.0}) {
+    program.run();
+    CHECK(all_are(w->value(), value));
+  }
+  CHECK(std::ranges::count(*owner, 2.0f) == 4096);
+}
+
 TEST_CASE_METHOD(Storing, "a kernel that reads a slot and what is assigned to it sees both") {
   const auto w = slot_of("w", {4096}, 2);
   const Tensor old = parameter(w);
