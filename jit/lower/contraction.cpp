@@ -116,7 +116,7 @@ class ContractionLowering {
     tiling_ = choose_tiling(context_.target, dtype_,
                             {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
                              estimate(leaf_), left_.plain && left_.k_contiguous && !left_.digits,
-                             right_.plain && right_.axis_contiguous && !right_.digits});
+                             right_.axis_contiguous && !right_.digits});
     PLAIT_LOG(debug, "contraction {} x {} x {}, batch {}: tile {} x {}, block {} x {}, k {}{}{}",
               to_string(m_), to_string(n_), to_string(k_), to_string(batch_), tiling_.rows,
               tiling_.columns(), tiling_.block_rows(), tiling_.block_panels * tiling_.columns(),

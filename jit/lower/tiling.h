@@ -13,7 +13,7 @@ struct ProductShape {
   double batch, m, n, k;
   double leaf;          // steps of k that are added in one chain
   bool left_readable;   // the left operand lies contiguous along k, nothing to compute
-  bool right_readable;  // the right operand lies contiguous along n, nothing to compute
+  bool right_readable;  // the right operand lies contiguous along n, at most to be widened
 };
 
 // A task takes `block_tiles` by `block_panels` register tiles, and k in parts: a part of each
