@@ -117,8 +117,26 @@ void advance_random_states(Graph& graph) {
   }
 }
 
+Graph signature_of(const Graph& graph) {
+  const std::vector<bool> live = live_nodes(graph);
+  Graph result;
+  for (Value v = 0; v < graph.size(); ++v) {
+    const Node& node = graph.node(v);
+    if (node.op != MetaOp::input) continue;
+    const Value input = meta::input(result, node.attributes.name, node.type);
+    if (live[v]) result.add_output(node.attributes.name, input);
+  }
+  for (const SizeGuard& guard : graph.guards()) result.add_guard(guard);
+  return result;
+}
+
 Program compile_graph(const Graph& graph, const Options& options,
                       std::shared_ptr<optim::Optimizer> optimizer) {
+  const std::vector<Expr> untold = untold_symbols(graph);
+  PLAIT_CHECK(untold.empty(), "compile",
+              "no input tells the size of dimension '{}'. hint: declare an input that has it as an "
+              "axis",
+              untold.front().name());
   std::optional<Dump> dump;
   if (!options.dump.empty()) dump.emplace(options.dump);
   if (dump) dump->graph("graph", graph);
@@ -128,11 +146,8 @@ Program compile_graph(const Graph& graph, const Options& options,
   auto impl = build(simplified, options, options.fuse, false, dump ? &*dump : nullptr);
   if (options.check) impl->unfused = build(simplified, options, false, true, nullptr);
   impl->optimizer = std::move(optimizer);
-  for (Value v = 0; v < graph.size(); ++v) {
-    const Node& node = graph.node(v);
-    if (node.op == MetaOp::input) impl->declared_inputs.push_back(node.attributes.name);
-  }
-  if (impl->unfused) impl->unfused->declared_inputs = impl->declared_inputs;
+  impl->signature = signature_of(graph);
+  if (impl->unfused) impl->unfused->signature = impl->signature;
   compile_log().add(simplified, options);
   return Program(std::move(impl));
 }

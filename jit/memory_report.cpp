@@ -90,7 +90,9 @@ MemoryReport Program::Impl::memory_report() const {
   const size_t last = list_.launches.empty() ? 0 : list_.launches.size() - 1;
   MemoryReport report;
   report.launch = bound_->memory.peak;
-  if (!list_.launches.empty()) report.kernel = infos_[report.launch]->name();
+  if (!list_.launches.empty()) {
+    report.kernel = list_.launches[report.launch].segments.front().name;
+  }
 
   std::vector<Value> value_of(storage_.arena.size(), kNoValue);
   for (Value v = 0; v < graph_.size(); ++v) {

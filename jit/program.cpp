@@ -19,7 +19,7 @@ std::vector<LaunchTime> Program::time_launches(const std::map<std::string, Array
 }
 
 std::vector<std::string> Program::input_names() const {
-  std::vector<std::string> names = impl_->declared_inputs;
+  std::vector<std::string> names = impl_->input_names();
   if (impl_->optimizer) {
     std::erase_if(
         names, [&](const std::string& name) { return impl_->optimizer->scalars().contains(name); });

@@ -49,6 +49,7 @@ class Program::Impl {
   std::vector<LaunchTime> time_launches(const std::map<std::string, Array>& inputs, int runs);
 
   const Graph& graph() const { return graph_; }
+  std::vector<std::string> input_names() const;  // of all that are declared
   const fusion::FusionPlan& plan() const { return plan_; }
   const LaunchList& launches() const { return list_; }
   const std::vector<std::shared_ptr<KernelInfo>>& kernels() const { return infos_; }
@@ -60,8 +61,10 @@ class Program::Impl {
 
   // Set by the driver.
   std::shared_ptr<optim::Optimizer> optimizer;
-  std::vector<std::string> declared_inputs;  // those that no result depends on, too
-  std::shared_ptr<Impl> unfused;             // options.check: what every launch is compared with
+  // The inputs as the user declared them, those that a result depends on as its outputs, and the
+  // guards: what a run must be given, and where symbols get their values from.
+  Graph signature;
+  std::shared_ptr<Impl> unfused;  // options.check: what every launch is compared with
 
  private:
   // What depends on the sizes of a run.

@@ -148,18 +148,26 @@ std::vector<Array> Program::Impl::run_once(const std::map<std::string, Array>& i
   return outputs;
 }
 
+std::vector<std::string> Program::Impl::input_names() const {
+  std::vector<std::string> names;
+  for (Value v = 0; v < signature.size(); ++v) names.push_back(signature.node(v).attributes.name);
+  return names;
+}
+
 void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) const {
   for (const auto& [name, array] : inputs) {
-    PLAIT_CHECK(
-        std::find(declared_inputs.begin(), declared_inputs.end(), name) != declared_inputs.end(),
-        "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
-        to_string(array.type()), fmt::join(declared_inputs, ", "));
+    bool declared = false;
+    for (Value v = 0; v < signature.size() && !declared; ++v) {
+      declared = signature.node(v).attributes.name == name;
+    }
+    PLAIT_CHECK(declared, "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
+                to_string(array.type()), fmt::join(input_names(), ", "));
   }
 }
 
 const Program::Impl::Bound& Program::Impl::bind(const std::map<std::string, Array>& inputs) {
   check_inputs(inputs);
-  SymbolValues symbols = infer_symbols(graph_, inputs);
+  SymbolValues symbols = infer_symbols(signature, inputs);
   if (!bound_ || bound_->symbols != symbols) bind_sizes(std::move(symbols));
   return *bound_;
 }
@@ -220,8 +228,9 @@ void Program::Impl::prepare_targets(const Bound& bound, bool commits) {
   for (size_t i = 0; i < storage_.assigns.size(); ++i) {
     const AssignState& assign = storage_.assigns[i];
     const Array& old = storage_.slots[assign.slot]->value();
-    // Two holders: the slot and this run.
-    if (assign.in_place && commits && old.buffer.use_count() == 2) {
+    // Two holders: the slot and this run. Foreign memory is its owner's to write to.
+    const bool ours = old.buffer->is_owned() && old.buffer.use_count() == 2;
+    if (assign.in_place && commits && ours) {
       targets_[i] = old;
       continue;
     }
@@ -405,7 +414,8 @@ void Program::Impl::copy_results(const std::map<std::string, Array>& inputs) {
 void Program::Impl::commit() {
   for (size_t i = 0; i < storage_.assigns.size(); ++i) {
     Slot& slot = *storage_.slots[storage_.assigns[i].slot];
-    if (targets_[i].buffer != slot.value().buffer) spare_[i] = slot.value();
+    const Array& old = slot.value();
+    if (targets_[i].buffer != old.buffer && old.buffer->is_owned()) spare_[i] = old;
     slot.set(std::move(targets_[i]));
     targets_[i] = {};
   }

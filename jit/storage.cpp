@@ -193,10 +193,12 @@ class StoragePlanner {
     for (size_t launch = list_.launches.size(); launch-- > 0;) {
       const auto& segments = list_.launches[launch].segments;
       for (size_t s = 0; s < segments.size(); ++s) {
+        const kernel::Kernel& kernel = list_.kernels[segments[s].kernel];
         std::optional<size_t> read, written;
         for (size_t i = 0; i < segments[s].buffers.size(); ++i) {
           const Location& buffer = result_.launches[launch][s][i];
-          if (segments[s].buffers[i].value == assign.value) written = i;
+          const bool writes = kernel.buffers[i].access != kernel::Access::read;
+          if (writes && segments[s].buffers[i].value == assign.value) written = i;
           if (buffer.place == Place::slot && buffer.index == assign.slot) read = i;
         }
         if (written) writer = launch;

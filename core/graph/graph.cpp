@@ -259,16 +259,6 @@ void set_source_line(std::string file, int line) {
   context().line = line;
 }
 
-std::vector<bool> live_nodes(const Graph& graph) {
-  std::vector<bool> live(graph.size(), false);
-  for (Value v : graph.roots()) live[v] = true;
-  for (size_t i = graph.size(); i-- > 0;) {
-    if (!live[i]) continue;
-    for (Value v : graph.node(static_cast<Value>(i)).operands) live[v] = true;
-  }
-  return live;
-}
-
 std::vector<uint32_t> use_counts(const Graph& graph) {
   const std::vector<bool> live = live_nodes(graph);
   std::vector<uint32_t> uses(graph.size(), 0);

@@ -220,8 +220,12 @@ class OpName {
 // The user's source line for nodes added by this thread, until changed (Python sets it per call).
 void set_source_line(std::string file, int line);
 
-// For each node, whether a root needs it.
+// For each node, whether a root needs it: what it computes or, of an input, only a size. An input
+// that nothing reads is needed if its axes tell the value of a symbol that the sizes and maps of
+// others have, and no other needed input does.
 std::vector<bool> live_nodes(const Graph& graph);
+// The symbols of live nodes whose values no sizes of inputs tell, by name.
+std::vector<Expr> untold_symbols(const Graph& graph);
 // Number of uses of each node's result by live nodes and roots.
 std::vector<uint32_t> use_counts(const Graph& graph);
 // Of all that makes two nodes equal.

@@ -30,7 +30,7 @@ struct Evaluation {
 Evaluation evaluate(const Graph& graph, const std::map<std::string, Array>& inputs,
                     const SymbolValues& symbols = {});
 
-// The values of all symbols of the graph's live nodes that the inputs' shapes determine, checked
+// The values of all symbols of the graph's live nodes, from the inputs' shapes and `known`, checked
 // against their bounds, with the graph's size guards checked.
 SymbolValues infer_symbols(const Graph& graph, const std::map<std::string, Array>& inputs,
                            SymbolValues known = {});

@@ -102,6 +102,7 @@ SymbolValues infer_symbols(const Graph& graph, const std::map<std::string, Array
       for (Expr symbol : symbols_of(extent)) check_bounds(symbol, known);
     }
   }
+  for (Expr symbol : untold_symbols(graph)) value_of(symbol, known, "the graph");
   check_guards(graph, known);
   return known;
 }

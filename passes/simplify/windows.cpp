@@ -20,6 +20,19 @@ struct Pattern {
   std::vector<Expr> map, guards;
 };
 
+// Whether an index moves with a summed axis and with one of the result: else each element of the
+// sum below is read once, and two sums in turn are less work than one.
+bool slides(const std::vector<Expr>& map, const std::vector<int64_t>& summed) {
+  return std::ranges::any_of(map, [&](Expr e) {
+    bool by_window = false, by_result = false;
+    for (uint32_t axis : variables_of(e)) {
+      const bool is_summed = std::ranges::find(summed, axis) != summed.end();
+      (is_summed ? by_window : by_result) = true;
+    }
+    return by_window && by_result;
+  });
+}
+
 bool is_sum(const Node& node) {
   return node.op == MetaOp::reduce && node.reduce() == ReduceOp::sum;
 }
@@ -31,7 +44,8 @@ std::optional<Pattern> match(const Graph& graph, const Node& node,
   const Node& view = graph.node(pattern.view);
   if (view.op != MetaOp::reindex || view.operands.size() != 1 || uses[pattern.view] != 1 ||
       view.attributes.out_of_range != OutOfRange::fill ||
-      view.attributes.fill != Scalar(view.type.dtype, 0)) {
+      view.attributes.fill != Scalar(view.type.dtype, 0) ||
+      !slides(view.attributes.map, node.attributes.axes)) {
     return std::nullopt;
   }
   pattern.sum = view.operands[0];

@@ -140,6 +140,35 @@ TEST_CASE_METHOD(Storing, "readers of a slot see the value at entry, before and 
   }
 }
 
+TEST_CASE_METHOD(Storing, "memory that somebody else owns is never written to") {
+  const auto owner = std::make_shared<std::vector<float>>(4096, 2.0f);
+  Array shared{DType::f32, {4096}, Buffer::foreign(owner->data(), 4096 * 4, owner)};
+  const auto w = std::make_shared<Slot>("w", std::move(shared));
+  const Tensor old = parameter(w);
+  assign(w, old * 3.0);
+  Program program = compile({sum(old)}, options());
+  for (const double value : {6.0, 18.0, 54.0, 162.0}) {
+    program.run();
+    CHECK(all_are(w->value(), value));
+  }
+  CHECK(std::ranges::count(*owner, 2.0f) == 4096);
+}
+
+TEST_CASE_METHOD(Storing, "a kernel that reads a slot and what is assigned to it sees both") {
+  const auto w = slot_of("w", {4096}, 2);
+  const Tensor old = parameter(w);
+  const Tensor next = old * 3.0;
+  assign(w, next);
+  Options unfused = options();
+  unfused.fuse = false;
+  Program program = compile({old - next}, unfused);
+  CHECK(program.launches() == 2);
+  for (const double value : {2.0, 6.0, 18.0}) {
+    CHECK(all_are(program.run()[0], -2 * value));
+    CHECK(all_are(w->value(), 3 * value));
+  }
+}
+
 TEST_CASE_METHOD(Storing, "two slots trade their values in one step") {
   const auto a = slot_of("a", {777}, 1), b = slot_of("b", {777}, 2);
   SECTION("as they are") {
@@ -301,6 +330,18 @@ TEST_CASE_METHOD(Storing,
     CHECK_THAT(text, Contains(type) && Contains("(model.py:12)") && Contains("(model.py:13)"));
     CHECK_THAT(text, Contains("output       0 f32[40]"));
   }
+}
+
+TEST_CASE_METHOD(Storing,
+                 "the memory report names the launch at the peak, one of many of a kernel") {
+  Tensor x = input("x", DType::f32, {64, 64});
+  // Each of one kernel with the one before.
+  for (int i = 0; i < 6; ++i) x = flip(cumsum(x, 0), {0, 1});
+  const Tensor wide = cumsum(broadcast_to(x, {32, 64, 64}), 1);
+  const Program program = compile({sum(cumsum(wide, 2))}, options());
+  const MemoryReport report = program.memory_report();
+  CHECK(report.launch >= 6);
+  CHECK_THAT(report.kernel, Contains("32x64x64"));
 }
 
 TEST_CASE_METHOD(Storing, "a training step allocates nothing after the first two") {

@@ -1,7 +1,9 @@
 // A symbol's value changes no bit: a size that is a number and one that turns out to be it agree.
 #include <catch2/catch.hpp>
 
+#include "core/error.h"
 #include "core/graph/text.h"
+#include "tests/support/error_text.h"
 #include "tests/support/graphs.h"
 #include "tests/support/programs.h"
 
@@ -120,6 +122,97 @@ TEST_CASE("sums over axes that an axis of one element parts") {
     )",
                 number);
   }
+}
+
+TEST_CASE("a sum over a transposed sum of products, of one or of more") {
+  for (const int64_t number : {0, 1, 2, 33}) {
+    CAPTURE(number);
+    check_fixed(R"(
+      %0 = input "x" : f32[s, 31, 4]
+      %1 = input "w" : f32[s, 4, 31]
+      %2 = broadcast [0, 1, 2] %0 : f32[s, 31, 4, 31]
+      %3 = broadcast [0, 2, 3] %1 : f32[s, 31, 4, 31]
+      %4 = binary mul %3 %2 : f32[s, 31, 4, 31]
+      %5 = reduce sum [0] %4 : f32[31, 4, 31]
+      %6 = reindex [i1, i0, i2] fill 0 %5 : f32[4, 31, 31]
+      %7 = reduce sum [0, 2] %6 : f32[31]
+      output "y" %7
+    )",
+                number);
+  }
+}
+
+TEST_CASE("a size is known though all that reads its input folds away") {
+  // An empty input, of which only the filling is read; a product with 0; a size as a value.
+  const char* texts[] = {R"(
+    %0 = input "x" : f32[0, 4, s, 0]
+    %1 = reindex [i0 - 1, i1, i2, i3] fill 2 %0 : f32[2, 4, s, 0]
+    %2 = reduce min [0] %1 : f32[4, s, 0]
+    output "y" %2
+  )",
+                         R"(
+    %0 = input "x" : f32[0, 4, s]
+    %1 = reindex [i0 - 1, i1, i2] fill 2 %0 : f32[2, 4, s]
+    %2 = reduce sum [0] %1 : f32[4, s]
+    output "y" %2
+  )",
+                         R"(
+    %0 = input "x" : i32[3, 2*s + 1]
+    %1 = constant 0 : i32[]
+    %2 = broadcast [] %1 : i32[3, 2*s + 1]
+    %3 = binary mul %0 %2 : i32[3, 2*s + 1]
+    %4 = iota 0 : i32[s]
+    output "y" %3
+    output "z" %4
+  )",
+                         R"(
+    %0 = input "x" : i32[3, s]
+    %1 = size [3*s + 1] : i64[]
+    output "y" %1
+  )"};
+  for (const char* text : texts) {
+    for (const int64_t number : {0, 1, 7}) {
+      CAPTURE(text, number);
+      const std::string graph = std::string("graph\n  dim s 0..4096\n") + text;
+      test::check_text(graph, {{"s", number}});
+      check_fixed(text, number);
+    }
+  }
+}
+
+TEST_CASE("inputs are checked though all that reads them folds away") {
+  const Graph graph = parse_graph(R"(graph
+    dim s 0..4096
+    %0 = input "x" : i32[s, 3]
+    %1 = constant 0 : i32[]
+    %2 = broadcast [] %1 : i32[s, 3]
+    %3 = binary mul %0 %2 : i32[s, 3]
+    output "y" %3
+  )");
+  Program program = compile(graph);
+  const auto error = [&](const std::map<std::string, Array>& inputs) {
+    return error_text<UserError>([&] { program.run(inputs); });
+  };
+  using Catch::Matchers::Contains;
+  CHECK_THAT(error({}), Contains("input 'x' (i32[s, 3]) is missing"));
+  CHECK_THAT(error({{"x", Array::full(DType::f32, {2, 3}, {})}}), Contains("must be i32[s, 3]"));
+  CHECK_THAT(error({{"x", Array::full(DType::i32, {2, 4}, {})}}), Contains("axis 1: 4 != 3"));
+  CHECK(program.run({{"x", Array::full(DType::i32, {2, 3}, {})}})[0].shape ==
+        std::vector<int64_t>{2, 3});
+}
+
+TEST_CASE("a size that no input tells is an error of the compile") {
+  const Graph graph = parse_graph(R"(graph
+    dim s 0..4096
+    dim t 0..4096
+    %0 = input "x" : i32[t, 3]
+    %1 = iota 0 : i32[s, 3]
+    output "x" %0
+    output "y" %1
+  )");
+  CHECK(error_text<UserError>([&] { compile(graph); }) ==
+        "[compile] no input tells the size of dimension 's'. hint: declare an input that has it as "
+        "an axis");
 }
 
 }  // namespace plait

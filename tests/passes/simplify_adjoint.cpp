@@ -296,3 +296,18 @@ TEST_CASE("the gradient of a convolution by its input is one sum of products") {
   const Graph odd = backward(convolution(4, 4, 2, 1), {2, 3, 7});
   CHECK(count(odd, MetaOp::reduce) == 2);
 }
+
+TEST_CASE("a sum of a product's elements, each once, stays a sum of the product") {
+  const Graph g = simplify(parse_graph(R"(graph
+    %0 = input "a" : f32[5, 7]
+    %1 = input "b" : f32[7, 6]
+    %2 = broadcast [0, 1] %0 : f32[5, 7, 6]
+    %3 = broadcast [1, 2] %1 : f32[5, 7, 6]
+    %4 = binary mul %2 %3 : f32[5, 7, 6]
+    %5 = reduce sum [1] %4 : f32[5, 6]
+    %6 = reindex [i1, i0] fill 0 %5 : f32[6, 5]
+    %7 = reduce sum [0] %6 : f32[5]
+    output "y" %7
+  )"));
+  CHECK(count(g, MetaOp::reduce) == 2);
+}

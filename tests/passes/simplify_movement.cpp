@@ -224,6 +224,23 @@ TEST_CASE("symbolic sizes simplify as numbers do") {
         "  output \"y\" %0\n");
 }
 
+TEST_CASE("an input that folds away stays if it tells a size") {
+  const Graph graph = simplify(parse_graph(R"(graph
+    dim movement_s 0..64
+    %0 = input "x" : f32[4, movement_s]
+    %1 = input "unused" : f32[movement_s]
+    %2 = reindex [i0 + 6, i1] fill 2 %0 : f32[2, movement_s]
+    %3 = reduce min [0] %2 : f32[movement_s]
+    output "y" %3
+  )"));
+  REQUIRE(graph.size() > 0);
+  CHECK(graph.node(0).attributes.name == "x");
+  CHECK(to_text(graph).find("reindex") == std::string::npos);
+  CHECK(to_text(graph).find("unused") == std::string::npos);
+  const Array x = Array::full(DType::f32, {4, 3}, {});
+  CHECK(values(run(graph, {{"x", x}})) == std::vector<double>{2, 2, 2});
+}
+
 TEST_CASE("origins of merged and of new nodes are kept") {
   const Graph g = simplify(parse_graph(R"(graph
     %x = input "x" : f32[4]
