@@ -33,7 +33,7 @@ constexpr int64_t kMostRows = 14;
 constexpr int64_t kMostVectors = 8;
 
 // What a task keeps may be larger than L2: tiles that wait are streams.
-constexpr double kMostOfL2 = 2.5;
+constexpr double kMostOfL2 = 1.5;
 
 // Blocks are searched up to so many tiles a side, and leaves in up to so many parts.
 constexpr double kMostBlock = 512;
