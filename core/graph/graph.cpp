@@ -6,6 +6,7 @@
 #include "core/graph/text.h"
 #include "core/interrupt.h"
 #include "core/rules/infer.h"
+#include "core/slot.h"
 
 namespace plait {
 
@@ -153,6 +154,11 @@ Value Graph::add(MetaOp op, std::vector<Value> operands, Attributes attributes, 
   types.reserve(operands.size());
   for (Value v : operands) {
     PLAIT_INTERNAL_CHECK(v < nodes_.size(), "operand {} of {} is not in the graph", v, name_of(op));
+    PLAIT_CHECK(
+        nodes_[v].op != MetaOp::assign, name_of(op),
+        "an assign has no users; got %{}, which assigns slot '{}'. hint: use the value that "
+        "is assigned",
+        v, nodes_[v].attributes.slot->name());
     types.push_back(nodes_[v].type);
   }
   std::vector<SizeGuard> guards;

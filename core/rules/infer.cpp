@@ -264,6 +264,7 @@ Type Inference::broadcast() const {
     if (a().shape[i].is_constant(1)) continue;
     equal_size(a().shape[i], result_.shape[to], a(), result_, to);
   }
+  element_count(result_.shape);  // memory bounds the others, loops run over this one
   return {a().dtype, result_.shape};
 }
 

@@ -124,4 +124,10 @@ TEST_CASE("errors of the text name line and column") {
   CHECK(parse_error(x + "  %1 = reduce sum [1] %0 : f32[]").find("line 3: [reduce] axis out of") !=
         std::string::npos);
   CHECK(parse_error("  %0 = input \"x\" : f33[3]").find("line 2: ") != std::string::npos);
+  CHECK_THAT(parse_error(x + "  %1 = broadcast [1] %0 : f32[4294967296, 3, 4294967296]"),
+             Catch::Matchers::Contains("line 3: [shape] the number of elements must fit 64 bits"));
+  CHECK_THAT(parse_error("  %0 = parameter \"w\" : f32[3]\n  %1 = assign \"w\" %0 : f32[3]\n"
+                         "  %2 = unary exp %1 : f32[3]"),
+             Catch::Matchers::Contains("line 4: [unary] an assign has no users; got %1, which "
+                                       "assigns slot 'w'"));
 }
