@@ -155,13 +155,13 @@ std::vector<std::string> Program::Impl::input_names() const {
 }
 
 void Program::Impl::check_inputs(const std::map<std::string, Array>& inputs) const {
+  const std::vector<std::string> names = input_names();
+  const auto is_given = [&](const std::string& name) { return inputs.contains(name); };
+  if (static_cast<size_t>(std::ranges::count_if(names, is_given)) == inputs.size()) return;
   for (const auto& [name, array] : inputs) {
-    bool declared = false;
-    for (Value v = 0; v < signature.size() && !declared; ++v) {
-      declared = signature.node(v).attributes.name == name;
-    }
-    PLAIT_CHECK(declared, "run", "there is no input '{}'; got {}. hint: the inputs are: {}", name,
-                to_string(array.type()), fmt::join(input_names(), ", "));
+    PLAIT_CHECK(std::ranges::find(names, name) != names.end(), "run",
+                "there is no input '{}'; got {}. hint: the inputs are: {}", name,
+                to_string(array.type()), fmt::join(names, ", "));
   }
 }
 

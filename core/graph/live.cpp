@@ -39,23 +39,11 @@ class Needed {
   Symbols symbols_;
 };
 
-// Whether the extent is c * symbol + rest, with neither c nor the rest containing the symbol.
-bool is_linear_in(Expr extent, Expr symbol) {
-  size_t terms = 0;
-  for (Expr term : terms_of(extent)) {
-    const std::vector<Expr> symbols = symbols_of(term);
-    if (std::ranges::find(symbols, symbol) == symbols.end()) continue;
-    ++terms;
-    if (term == symbol) continue;
-    if (term.kind() != ExprKind::mul) return false;
-    size_t factors = 0;
-    for (Expr factor : term.operands()) {
-      if (!factor.constant() && factor.kind() != ExprKind::symbol) return false;
-      factors += factor == symbol;
-    }
-    if (factors != 1) return false;
-  }
-  return terms == 1;
+// Whether the extent tells the symbol, once its other symbols are known.
+bool tells(Expr extent, Expr symbol) {
+  SymbolValues others;
+  for (Expr other : symbols_of(extent)) others[other.name()] = other.symbol_multiple();
+  return line_in_symbol(extent, symbol, std::move(others)).has_value();
 }
 
 // The symbols whose values follow from the sizes of an array of this type: plain ones first, then
@@ -69,7 +57,7 @@ std::vector<Expr> told_by(const Type& type, const Symbols& known) {
       std::erase_if(unknown, [&](Expr symbol) {
         return known.contains(symbol) || std::ranges::find(told, symbol) != told.end();
       });
-      if (unknown.size() == 1 && is_linear_in(extent, unknown.front())) {
+      if (unknown.size() == 1 && tells(extent, unknown.front())) {
         told.push_back(unknown.front());
       }
     }

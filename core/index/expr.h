@@ -107,6 +107,14 @@ using SymbolValues = std::unordered_map<std::string, int64_t>;
 int64_t evaluate(Expr e, const std::function<int64_t(uint32_t)>& variable,
                  const SymbolValues& symbols);
 
+// A size e as a function of one symbol, with numbers for the others: at_zero + slope * symbol /
+// multiple. Absent if its first values do not rise or fall by equal steps: e does not tell the
+// symbol.
+struct SymbolLine {
+  int64_t at_zero, slope;
+};
+std::optional<SymbolLine> line_in_symbol(Expr e, Expr symbol, SymbolValues others);
+
 }  // namespace plait
 
 template <>

@@ -252,4 +252,20 @@ int64_t evaluate(Expr e, const std::function<int64_t(uint32_t)>& variable,
   return is_small(e) ? evaluator.small(e) : evaluator.large(e);
 }
 
+std::optional<SymbolLine> line_in_symbol(Expr e, Expr symbol, SymbolValues others) {
+  constexpr int kValues = 4;
+  int64_t values[kValues];
+  for (int i = 0; i < kValues; ++i) {
+    others[symbol.name()] = i * symbol.symbol_multiple();
+    values[i] = evaluate(
+        e, [](uint32_t) -> int64_t { PLAIT_UNREACHABLE("a size has no variable"); }, others);
+  }
+  const int64_t slope = values[1] - values[0];
+  for (int i = 2; i < kValues; ++i) {
+    if (values[i] - values[i - 1] != slope) return std::nullopt;
+  }
+  if (slope == 0) return std::nullopt;
+  return SymbolLine{values[0], slope};
+}
+
 }  // namespace plait

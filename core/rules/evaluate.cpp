@@ -44,6 +44,10 @@ Evaluator::Evaluator(const Graph& graph, const std::map<std::string, Array>& inp
       inputs_(inputs),
       symbols_(infer_symbols(graph, inputs, symbols)),
       entries_(graph.size()) {
+  for (Expr symbol : untold_symbols(graph)) {
+    PLAIT_CHECK(symbols_.contains(symbol.name()), "evaluate",
+                "no input tells the size of dimension '{}'. hint: pass its value", symbol.name());
+  }
   const std::vector<bool> live = live_nodes(graph);
   for (Value v = 0; v < graph.size(); ++v) entries_[v].live = live[v];
   resolve_shapes();

@@ -30,8 +30,8 @@ struct Evaluation {
 Evaluation evaluate(const Graph& graph, const std::map<std::string, Array>& inputs,
                     const SymbolValues& symbols = {});
 
-// The values of all symbols of the graph's live nodes, from the inputs' shapes and `known`, checked
-// against their bounds, with the graph's size guards checked.
+// The values of the symbols that the shapes of the live inputs tell, and `known`, checked against
+// their bounds, with the graph's size guards checked.
 SymbolValues infer_symbols(const Graph& graph, const std::map<std::string, Array>& inputs,
                            SymbolValues known = {});
 

@@ -17,24 +17,18 @@ int64_t value_of(Expr e, const SymbolValues& symbols, std::string_view where) {
       e, [](uint32_t) -> int64_t { PLAIT_UNREACHABLE("a size has no variable"); }, symbols);
 }
 
-// If `e` is c * symbol + rest with everything else known, the symbol's value from e = value.
+// The value of the one symbol of `e` that is not known, if e = value tells it; checked afterwards.
 void solve(Expr e, int64_t value, SymbolValues& symbols) {
   std::vector<Expr> unknown;
   for (Expr symbol : symbols_of(e)) {
     if (!symbols.contains(symbol.name())) unknown.push_back(symbol);
   }
   if (unknown.size() != 1) return;
-  // Affine in the symbol if equal steps give equal differences; the result is checked afterwards.
-  const std::string& name = unknown[0].name();
-  auto at = [&](int64_t x) {
-    SymbolValues trial = symbols;
-    trial[name] = x;
-    return value_of(e, trial, "it");
-  };
-  const int64_t step = unknown[0].symbol_multiple();
-  const int64_t slope = at(step) - at(0);
-  if (slope == 0 || (value - at(0)) * step % slope != 0) return;
-  symbols[name] = (value - at(0)) * step / slope;
+  const Expr symbol = unknown.front();
+  const std::optional<SymbolLine> line = line_in_symbol(e, symbol, symbols);
+  const int64_t step = symbol.symbol_multiple();
+  if (!line || (value - line->at_zero) * step % line->slope != 0) return;
+  symbols[symbol.name()] = (value - line->at_zero) * step / line->slope;
 }
 
 void check_bounds(Expr symbol, const SymbolValues& symbols) {
@@ -102,7 +96,6 @@ SymbolValues infer_symbols(const Graph& graph, const std::map<std::string, Array
       for (Expr symbol : symbols_of(extent)) check_bounds(symbol, known);
     }
   }
-  for (Expr symbol : untold_symbols(graph)) value_of(symbol, known, "the graph");
   check_guards(graph, known);
   return known;
 }

@@ -101,6 +101,14 @@ TEST_CASE("symbols that no input tells are listed by name") {
     %0 = input "x" : f32[live_s*live_t, live_s]
     output "y" %0
   )") == Names{});
+  CHECK(untold_symbols(parse_graph(R"(graph
+    dim live_even 0..64 multiple 2
+    %0 = input "x" : f32[floor_div(live_even, 2)]
+    %1 = iota 0 : i64[live_even]
+    output "x" %0
+    output "y" %1
+  )"))
+            .empty());
 }
 
 }  // namespace plait

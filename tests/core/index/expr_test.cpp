@@ -17,6 +17,22 @@ int64_t at(Expr e, int64_t i0, int64_t i1 = 0) {
   return evaluate(e, [&](uint32_t id) { return id == 0 ? i0 : i1; }, {});
 }
 
+TEST_CASE("a size tells a symbol where equal steps change it equally") {
+  const Expr s = Expr::symbol("line_s", 0, 100), even = Expr::symbol("line_even", 0, 100, 2);
+  const auto slope = [](Expr e, Expr symbol, const SymbolValues& others = {}) {
+    const std::optional<SymbolLine> line = line_in_symbol(e, symbol, others);
+    return line ? line->slope : 0;
+  };
+  CHECK(slope(s * 3 + 5, s) == 3);
+  CHECK(line_in_symbol(s * 3 + 5, s, {})->at_zero == 5);
+  CHECK(slope(Expr(7) - s, s) == -1);
+  CHECK(slope(s * even, s, {{"line_even", 4}}) == 4);
+  CHECK(slope(s * even, s, {{"line_even", 0}}) == 0);
+  CHECK(slope(floor_div(even, 2), even) == 1);
+  CHECK(slope(floor_div(s, 2), s) == 0);
+  CHECK(slope(s * s, s) == 0);
+}
+
 }  // namespace
 
 TEST_CASE("equal expressions are one node", "[index]") {
