@@ -1,5 +1,6 @@
 // Elementwise functions of one tensor.
 #include <cmath>
+#include <limits>
 
 #include "core/error.h"
 #include "ops/compose.h"

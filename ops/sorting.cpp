@@ -280,8 +280,9 @@ return (value, order) if keepdim else (np.squeeze(value, dim), np.squeeze(order,
           .doc = "The element at q * (size - 1), q in [0, 1], of the sorted dim (of all elements "
                  "without it), between two by `interpolation`: 'linear', 'lower', 'higher', "
                  "'midpoint' or 'nearest' (the lower one of two equally near). A vector q adds a "
-                 "first dim. NaN if one element is. Halves are computed in f32. UserError for an "
-                 "empty dim.",
+                 "first dim; entries outside [0, 1] count as the nearer bound. NaN if one element "
+                 "is. Halves are computed in f32. UserError for an empty dim, or a number q "
+                 "outside [0, 1].",
           .composition = compose<&quantile>,
           .oracle = R"(
 if interpolation == 'nearest':

@@ -1,5 +1,7 @@
 """Modules: named parameters, buffers and child modules, in the order they were assigned."""
 
+from collections import OrderedDict
+
 from plait import _core
 from plait._core import Tensor, functions
 
@@ -31,14 +33,11 @@ class RemovableHandle:
 
 
 def _register(module, kind, hook, prepend, with_kwargs):
-    hooks = vars(module).setdefault(kind, {})
+    hooks = vars(module).setdefault(kind, OrderedDict())
     key = object()
     hooks[key] = (hook, with_kwargs)
     if prepend:
-        others = [(k, v) for k, v in hooks.items() if k is not key]
-        for other, _ in others:
-            del hooks[other]
-        hooks.update(others)
+        hooks.move_to_end(key, last=False)
     return RemovableHandle(hooks, key)
 
 
@@ -111,7 +110,10 @@ class Module:
         what is not `persistent`. None is a buffer that is not there."""
         vars(self).setdefault("_buffers", set()).add(name)
         transient = vars(self).setdefault("_transient_buffers", set())
-        transient.discard(name) if persistent else transient.add(name)
+        if persistent:
+            transient.discard(name)
+        else:
+            transient.add(name)
         value = None if tensor is None else Tensor(_core.parameter(tensor, name, False))
         setattr(self, name, value)
 
