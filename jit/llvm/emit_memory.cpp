@@ -43,6 +43,7 @@ void Emitter::prefetch(BufferId buffer, Expr offset) {
       b_.CreateConstGEP1_64(memory_type(kernel_.buffers[buffer].dtype),
                             pointer_to_terms(buffer, offset - displacement), displacement);
   constexpr int kKeep = 3, kData = 1;
+  // Without an instruction for it (x86-64-v4 has none), what will be written is fetched as if read.
   const int for_writing = access == kernel::Access::read ? 0 : 1;
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()},
                      {line, b_.getInt32(for_writing), b_.getInt32(kKeep), b_.getInt32(kData)});

@@ -66,11 +66,11 @@ class Values {
   // An integer that is known to lie in [0, extent) becomes an index, in the current block.
   Expr bind(ValueId value, Expr extent);
 
-  // Reads of values in memory, in the order in which they were placed.
   struct MemoryAccess {
     BufferId buffer;
     Expr index;
   };
+  // Reads of values in memory, in the order in which they were placed.
   const std::vector<MemoryAccess>& memory_reads() const { return memory_reads_; }
 
   BufferId buffer_of(Value v, bool write);  // the kernel parameter for a value's memory
