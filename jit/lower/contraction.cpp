@@ -7,6 +7,7 @@
 #include "jit/lower/axes.h"
 #include "jit/lower/digit_packing.h"
 #include "jit/lower/nests.h"
+#include "jit/lower/plain_packing.h"
 #include "jit/lower/prefetch.h"
 #include "jit/lower/result_elements.h"
 #include "jit/lower/tiling.h"
@@ -22,9 +23,6 @@ constexpr double kUnrolledEpilogue = 6;
 
 // Steps of k that cover the fetching of a tile's results.
 constexpr double kLongPart = 64;
-
-// Panels that are packed side by side.
-constexpr int64_t kPackedPanels = 4;
 
 class ContractionLowering {
  public:
@@ -302,107 +300,27 @@ class ContractionLowering {
     return &factor == &left_ ? packed_left_ : packed_right_;
   }
 
-  // `count` panels from `first`, over a part of k: [panel][step][width], zero past the end of the
-  // factor's axis. Several at a time, so that what is read lies in longer runs.
+  PlainPacking plain(const Factor& factor) {
+    return {
+        values_,       dtype_, tiling_.vector,
+        factor.extent, k_,     [this, &factor](Expr i, Expr k) { return element(factor, i, k); }};
+  }
+
+  // `count` panels from `first`, over a part of k: [panel][step][width].
   void pack_panels(const Factor& factor, Expr first, Expr count, const Part& part,
                    const Packed& to) {
-    const DigitPacking::Place place{packed(factor), to.base, first, count, part.start, part.length};
+    const PackPlace place{packed(factor), to.base, first, count, part.start, part.length};
     forget_other_axes(factor);
     if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
-    if (factor.digits && packs_along_k(factor)) {
-      return factor.digits->pack_transposed(place, factor.step, factor.width, to.panel);
-    }
-    if (factor.digits) {
-      return factor.digits->pack_panels(place, factor.step, factor.width, to.panel);
-    }
-    values_.loop(LoopKind::serial, ceil_div(count, kPackedPanels), [&](Expr c) {
-      const Expr from = c * kPackedPanels;
-      const Expr here = values_.simplified(min(Expr(kPackedPanels), count - from));
-      auto panel = [&](Expr p, auto&& pack) {
-        pack(values_.simplified((first + from + p) * factor.step),
-             values_.simplified(to.base + (from + p) * to.panel));
-      };
+    auto pack = [&](auto&& packing) {
       if (packs_along_k(factor)) {
-        values_.loop(LoopKind::serial, here, [&](Expr p) {
-          panel(p, [&](Expr start, Expr base) { pack_transposed(factor, start, base, part); });
-        });
-        return;
+        packing.pack_transposed(place, factor.step, factor.width, to.panel);
+      } else {
+        packing.pack_panels(place, factor.step, factor.width, to.panel);
       }
-      values_.loop(LoopKind::serial, part.length, [&](Expr step) {
-        const LoopKind kind = here.constant() ? LoopKind::unrolled : LoopKind::serial;
-        values_.loop(kind, here, [&](Expr p) {
-          panel(p, [&](Expr start, Expr base) {
-            pack_straight(factor, start, values_.simplified(base + step * factor.width),
-                          values_.simplified(part.start + step));
-          });
-        });
-      });
-    });
-  }
-
-  // Vectors along the factor's own axis.
-  void pack_straight(const Factor& factor, Expr start, Expr base, Expr k) {
-    for (int64_t from = 0; from < factor.width; from += tiling_.vector) {
-      const int64_t lanes = std::min(tiling_.vector, factor.width - from);
-      values_.loop(LoopKind::vector, lanes, [&](Expr lane) {
-        store_padded(factor, start + from + lane, k, packed(factor),
-                     values_.simplified(base + from + lane));
-      });
-    }
-  }
-
-  void store_padded(const Factor& factor, Expr index, Expr k, BufferId to, Expr slot) {
-    const bool inside = prove_less(index, factor.extent, values_.ranges()) == true;
-    if (!inside) builder_.store(to, slot, zero());
-    values_.when_less(index, factor.extent, [&] {
-      builder_.store(to, slot, element(factor, values_.simplified(index), k));
-    });
-  }
-
-  // Squares of vectors along k, transposed in registers.
-  void pack_transposed(const Factor& factor, Expr start, Expr base, const Part& part) {
-    int64_t side = 1;
-    while (side < tiling_.vector && side < factor.width) side *= 2;
-    const BufferId square = values_.registers(dtype_, side * side, static_cast<uint32_t>(side));
-    for (int64_t from = 0; from < factor.width; from += side) {
-      values_.loop(LoopKind::serial, ceil_div(part.length, side), [&](Expr kb) {
-        const Expr first = values_.simplified(part.start + kb * side);
-        values_.loop(LoopKind::unrolled, side, [&](Expr i) {
-          load_row(factor, values_.simplified(start + from + i), first, square, i * side, side);
-        });
-        builder_.transpose(square);
-        values_.loop(LoopKind::unrolled, side, [&](Expr i) {
-          const Expr step = values_.simplified(kb * side + i);
-          values_.when_less(step, part.length, [&] {
-            const int64_t lanes = std::min(side, factor.width - from);
-            values_.loop(LoopKind::vector, lanes, [&](Expr lane) {
-              builder_.store(packed(factor),
-                             values_.simplified(base + step * factor.width + from + lane),
-                             builder_.load(square, values_.simplified(i * side + lane)));
-            });
-          });
-        });
-      });
-    }
-  }
-
-  void load_row(const Factor& factor, Expr index, Expr k, BufferId square, Expr row, int64_t side) {
-    const bool inside = prove_less(index, factor.extent, values_.ranges()) == true;
-    const bool whole = is_multiple_of(k_, side);
-    auto each = [&](const std::function<void(Expr)>& body) {
-      values_.loop(LoopKind::vector, side, body);
     };
-    if (!inside || !whole) {
-      each([&](Expr lane) { builder_.store(square, values_.simplified(row + lane), zero()); });
-    }
-    values_.when_less(index, factor.extent, [&] {
-      each([&](Expr lane) {
-        values_.when_less(k + lane, k_, [&] {
-          builder_.store(square, values_.simplified(row + lane),
-                         element(factor, index, values_.simplified(k + lane)));
-        });
-      });
-    });
+    if (factor.digits) return pack(*factor.digits);
+    pack(plain(factor));
   }
 
   // ---- the product
@@ -481,7 +399,7 @@ class ContractionLowering {
     const Expr in_panel = j * tiling_.vector + lane;
     if (tiling_.right == RightOperand::direct) {
       const Expr k = values_.simplified(part.start + step);
-      return store_padded(right_, place.column + in_panel, k, held_, to);
+      return plain(right_).store_padded(place.column + in_panel, k, held_, to);
     }
     const Expr at = place.packed_right + step * right_.width + in_panel;
     builder_.store(held_, to, builder_.load(packed_right_, values_.simplified(at)));

@@ -38,7 +38,7 @@ bool DigitPacking::runs_along_k(bool own_contiguous, bool k_contiguous) const {
   return cost(k_, k_contiguous) + kTranspose < cost(own_, own_contiguous);
 }
 
-void DigitPacking::pack_panels(const Place& place, int64_t step, int64_t width, Expr panel) {
+void DigitPacking::pack_panels(const PackPlace& place, int64_t step, int64_t width, Expr panel) {
   const int64_t lanes = std::min(vector_, width);
   values_.loop(LoopKind::serial, place.count, [&](Expr p) {
     values_.loop(LoopKind::serial, width / lanes, [&](Expr v) {
@@ -49,7 +49,7 @@ void DigitPacking::pack_panels(const Place& place, int64_t step, int64_t width, 
   });
 }
 
-void DigitPacking::pack_rows(const Place& place, int64_t step, int64_t pitch) {
+void DigitPacking::pack_rows(const PackPlace& place, int64_t step, int64_t pitch) {
   const Expr start = place.first * step;
   const Expr all = place.count * step;
   const Expr rows = values_.simplified(min(all, own_.extent() - start));
@@ -154,7 +154,8 @@ void DigitPacking::pack(const Digits& along, const Digits& other, Expr first, in
   });
 }
 
-void DigitPacking::pack_transposed(const Place& place, int64_t step, int64_t width, Expr panel) {
+void DigitPacking::pack_transposed(const PackPlace& place, int64_t step, int64_t width,
+                                   Expr panel) {
   kernel::Builder& builder = values_.builder();
   const int64_t side = vector_;
   const BufferId rows = values_.local(dtype_, width * side);

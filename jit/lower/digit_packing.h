@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "jit/lower/digits.h"
+#include "jit/lower/plain_packing.h"
 
 namespace plait::lower {
 
@@ -30,22 +31,15 @@ class DigitPacking {
   // run. The flags say which of the two ends in neighbours in memory.
   bool runs_along_k(bool own_contiguous, bool k_contiguous) const;
 
-  // A part of k of `count` panels.
-  struct Place {
-    BufferId to;
-    Expr base;           // where the first panel starts
-    Expr first, count;   // panels
-    Expr start, length;  // of k
-  };
   // Panels of `width` elements a step of k, one every `step` elements of the own index and every
   // `panel` elements of the buffer.
-  void pack_panels(const Place& place, int64_t step, int64_t width, Expr panel);
+  void pack_panels(const PackPlace& place, int64_t step, int64_t width, Expr panel);
   // The `step` rows of each panel as they lie along k, `pitch` apart; zeros in place of those past
   // the last.
-  void pack_rows(const Place& place, int64_t step, int64_t pitch);
+  void pack_rows(const PackPlace& place, int64_t step, int64_t pitch);
 
   // As pack_panels, by vectors along k that are transposed.
-  void pack_transposed(const Place& place, int64_t step, int64_t width, Expr panel);
+  void pack_transposed(const PackPlace& place, int64_t step, int64_t width, Expr panel);
 
  private:
   DigitPacking(Values& values, DType dtype, const Factor& factor, const std::vector<Expr>& extents,

@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "core/reduction_order.h"
 #include "jit/lower/across.h"
-#include "jit/lower/axes.h"
 #include "jit/lower/levels.h"
+#include "jit/lower/nest_axes.h"
 #include "jit/lower/nests.h"
 #include "jit/lower/prefetch.h"
 #include "jit/lower/row_reductions.h"
@@ -53,6 +53,7 @@ class LoopsLowering {
         nest_(context.nest),
         values_(context.values),
         builder_(context.values.builder()),
+        axes_(context),
         levels_(context.graph, context.plan, context.nest),
         prefetcher_(context.values),
         reductions_(context.values, context.graph),
@@ -60,7 +61,6 @@ class LoopsLowering {
 
   void run() {
     values_.set_computed_here(nest_.members);
-    prepare_axes();
     classify();
     if (!across_.empty()) {
       lower_chunks_of_rows();
@@ -72,89 +72,6 @@ class LoopsLowering {
   }
 
  private:
-  // ---- axes
-
-  void prepare_axes() {
-    axes_.assign(nest_.extents.size(), Expr());
-    for (LoopAxis& axis : merge_axes(graph_, context_.plan, nest_)) {
-      (axis.inner ? inner_ : outer_).push_back(std::move(axis));
-    }
-    // Lanes run along the last group axis, which is contiguous for whatever the nest is made for.
-    const auto last = static_cast<uint32_t>(nest_.extents.size()) - 1;
-    lane_is_inner_ = !inner_.empty() && inner_.back().group_axes.back() == last;
-    if (!lane_is_inner_ && !outer_.empty()) {
-      lane_axis_ = outer_.back();
-      outer_.pop_back();
-    }
-    use_flat_size();
-  }
-
-  // A nest over one flat axis serves every size: equal nests of other sizes share its kernel.
-  void use_flat_size() {
-    const size_t loops = inner_.size() + outer_.size() + (lane_axis_ ? 1 : 0);
-    const bool gathers = std::any_of(
-        nest_.members.begin(), nest_.members.end(),
-        [&](const Member& member) { return fusion::is_data_indexed(graph_.node(member.value)); });
-    if (loops != 1 || !context_.alone || gathers) return;
-    LoopAxis& axis = lane_axis_ ? *lane_axis_ : inner_.front();
-    if (outer_.size() == 1 || axis.extent.constant().value_or(2) < 2) return;
-    std::vector<Expr> group(nest_.extents.size());
-    expand_axis(axis, Expr::variable(0), nest_.extents, group);
-    Substitution substitution;
-    for (uint32_t k = 0; k < group.size(); ++k) substitution.emplace(k, group[k]);
-    Ranges ranges;
-    ranges.set(0, axis.extent);
-    for (const Address& address : addresses_of(graph_, context_.plan, nest_)) {
-      const Expr e = simplify(substitute(address.index, substitution), ranges);
-      if (e == Expr::variable(0)) continue;
-      if (!variables_of(e).empty() || address.size == axis.extent) return;
-    }
-    const Expr size = Expr::symbol("_n", 0, int64_t{1} << 40);
-    context_.result.kernel.symbols.push_back("_n");
-    context_.result.sizes.push_back(axis.extent);
-    // The length of a chunk is an argument too: the kernel stays free of the formula.
-    const ReductionOrder formula = inner_.empty() ? ReductionOrder{} : order();
-    values_.set_flat_size(axis.extent, size);
-    axis.extent = size;
-    if (inner_.empty()) return;
-    context_.result.kernel.symbols.push_back("_chunk");
-    context_.result.sizes.push_back(formula.chunk);
-    flat_chunk_ = Expr::symbol("_chunk", formula.block, int64_t{1} << 40, formula.block);
-  }
-
-  // With a flat size all group axes but the first are gone: addresses are the flat index.
-  void set_axis(const LoopAxis& axis, Expr index) {
-    expand_axis(axis, index, nest_.extents, axes_);
-  }
-
-  void set_outer(Expr row) {
-    for (size_t i = outer_.size(); i-- > 0;) {
-      set_axis(outer_[i], i == 0 ? row : mod(row, outer_[i].extent));
-      row = floor_div(row, outer_[i].extent);
-    }
-  }
-
-  Expr rows() const {
-    Expr count = 1;
-    for (const LoopAxis& axis : outer_) count = count * axis.extent;
-    return count;
-  }
-
-  Tuple at_axes(const Tuple& tuple) const {
-    Substitution substitution;
-    for (uint32_t k = 0; k < axes_.size(); ++k) substitution.emplace(k, axes_[k]);
-    Tuple result;
-    for (Expr e : tuple) result.push_back(values_.simplified(substitute(e, substitution)));
-    return result;
-  }
-
-  Tuple operand_at_axes(const Member& member) const {
-    std::vector<Expr> reduced;
-    for (uint32_t axis : member.reduced) reduced.push_back(Expr::variable(axis));
-    return at_axes(
-        fusion::operand_tuple(graph_, graph_.node(member.value), member.tuple, 0, reduced));
-  }
-
   // ---- what is computed where
 
   bool is_stored(Value v) const {
@@ -181,44 +98,36 @@ class LoopsLowering {
     reductions_.set_levels([this](const Member& m) { return levels_.level_of_operand(m); });
   }
 
-  ReductionOrder order() const {
-    std::vector<Expr> extents;
-    for (const LoopAxis& axis : inner_) extents.push_back(axis.extent);
-    ReductionOrder result = reduction_order(extents, lane_is_inner_);
-    if (flat_chunk_) result.chunk = *flat_chunk_;
-    return result;
-  }
-
-  Expr chunk_count() const { return ceil_div(inner_.front().extent, order().chunk); }
+  Expr chunk_count() const { return ceil_div(axes_.inner().front().extent, axes_.order().chunk); }
 
   // Few rows, long reductions, nothing read back: the chunks run in parallel.
   bool splits_reductions() const {
-    if (reductions_.empty() || levels_.count() > 1 || inner_.empty()) return false;
+    if (reductions_.empty() || levels_.count() > 1 || axes_.inner().empty()) return false;
     const double most_chunks = fusion::estimated_elements({values_.simplified(chunk_count())});
-    double parallel = fusion::estimated_elements({rows()});
-    if (lane_axis_) parallel *= fusion::estimated_elements({lane_axis_->extent}) / kLanes;
+    double parallel = fusion::estimated_elements({axes_.rows()});
+    if (axes_.lane()) parallel *= fusion::estimated_elements({axes_.lane()->extent}) / kLanes;
     return most_chunks > 1 && parallel < kFewRows;
   }
 
   // ---- phases
 
   Expr lane_blocks(int64_t block) const {
-    return lane_axis_ ? ceil_div(lane_axis_->extent, block) : Expr(1);
+    return axes_.lane() ? ceil_div(axes_.lane()->extent, block) : Expr(1);
   }
 
-  int64_t lane_block() const { return inner_.empty() ? kBlock : kLanes; }
+  int64_t lane_block() const { return axes_.inner().empty() ? kBlock : kLanes; }
 
   // Rows and blocks of the lane axis from the phase variable.
   void set_row_and_lanes(Expr p) {
     const Expr blocks = lane_blocks(lane_block());
-    set_outer(floor_div(p, blocks));
+    axes_.set_outer(floor_div(p, blocks));
     prefetcher_.set_loops({p});
     lane_base_ = values_.simplified(mod(p, blocks) * lane_block());
   }
 
   void lower_rows() {
-    const Expr count = values_.simplified(rows() * lane_blocks(lane_block()));
-    reductions_.make_accumulators(lane_axis_.has_value());
+    const Expr count = values_.simplified(axes_.rows() * lane_blocks(lane_block()));
+    reductions_.make_accumulators(axes_.lane().has_value());
     values_.phase(count, cost_of_row(), [&](Expr p) {
       set_row_and_lanes(p);
       row_body([this](int level) { reduce_level(level, /*chunk=*/std::nullopt); });
@@ -239,9 +148,9 @@ class LoopsLowering {
   }
 
   void lower_split() {
-    reductions_.make_accumulators(lane_axis_.has_value());
+    reductions_.make_accumulators(axes_.lane().has_value());
     const Expr chunks = values_.simplified(chunk_count());
-    const Expr row_count = values_.simplified(rows() * lane_blocks(lane_block()));
+    const Expr row_count = values_.simplified(axes_.rows() * lane_blocks(lane_block()));
     reductions_.make_partial(row_count * chunks);
     values_.phase(row_count * chunks, cost_of_row(), [&](Expr p) {
       const bool one_row = row_count.is_constant(1);
@@ -263,11 +172,11 @@ class LoopsLowering {
 
   // With reductions over the rows themselves an iteration takes a chunk of rows.
   void lower_chunks_of_rows() {
-    reductions_.make_accumulators(lane_axis_.has_value());
-    const Expr count = rows();
+    reductions_.make_accumulators(axes_.lane().has_value());
+    const Expr count = axes_.rows();
     const ReductionOrder row_order = reduction_order(std::vector<Expr>{count}, false);
     const Expr chunks = values_.simplified(ceil_div(count, row_order.chunk));
-    across_.allocate(inner_elements(), chunks);
+    across_.allocate(axes_.inner_elements(), chunks);
     values_.phase(chunks, cost_of_row() * 128, [&](Expr p) {
       const Expr first = p * row_order.chunk;
       const Expr length = values_.simplified(min(row_order.chunk, count - first));
@@ -277,7 +186,7 @@ class LoopsLowering {
         const Expr start = b * row_order.block;
         const Expr rows_here = values_.simplified(min(Expr(row_order.block), length - start));
         values_.loop(LoopKind::serial, rows_here, [&](Expr r) {
-          set_outer(first + start + r);
+          axes_.set_outer(first + start + r);
           prefetcher_.set_loops({p, b, r});
           row_body([this](int level) { reduce_level(level, std::nullopt); });
           store_row_values();
@@ -286,22 +195,9 @@ class LoopsLowering {
       });
     });
     across_.fold([this](const Member& member, Expr index) {
-      set_inner(index);
-      return at_axes(member.tuple);
+      axes_.set_inner(index);
+      return axes_.at(member.tuple);
     });
-  }
-
-  Expr inner_elements() const {
-    Expr count = 1;
-    for (const LoopAxis& axis : inner_) count = count * axis.extent;
-    return values_.simplified(count);
-  }
-
-  void set_inner(Expr index) {
-    for (size_t i = inner_.size(); i-- > 0;) {
-      set_axis(inner_[i], i == 0 ? index : mod(index, inner_[i].extent));
-      index = floor_div(index, inner_[i].extent);
-    }
   }
 
   // ---- levels
@@ -309,8 +205,8 @@ class LoopsLowering {
   void allocate_row_buffers() {
     for (RowBuffer& buffer : levels_.row_buffers()) {
       if (buffer.allocated) continue;
-      const Expr lanes = lane_axis_ ? Expr(lane_block()) : Expr(1);
-      buffer.id = values_.local(graph_.type(buffer.value).dtype, inner_elements() * lanes);
+      const Expr lanes = axes_.lane() ? Expr(lane_block()) : Expr(1);
+      buffer.id = values_.local(graph_.type(buffer.value).dtype, axes_.inner_elements() * lanes);
       buffer.allocated = true;
     }
   }
@@ -319,20 +215,20 @@ class LoopsLowering {
   void point(int level, Expr inner_index, Expr lane) {
     values_.undefine_buffers();
     const Expr slot =
-        values_.simplified(lane_axis_ ? inner_index * lane_block() + lane : inner_index);
+        values_.simplified(axes_.lane() ? inner_index * lane_block() + lane : inner_index);
     for (RowBuffer& buffer : levels_.row_buffers()) {
       if (buffer.level < level) {
-        values_.define_in_buffer(buffer.value, at_axes(buffer.tuple), buffer.id, slot);
+        values_.define_in_buffer(buffer.value, axes_.at(buffer.tuple), buffer.id, slot);
       }
     }
-    if (lane_axis_ && level > 0) define_lane_totals(level, lane);
+    if (axes_.lane() && level > 0) define_lane_totals(level, lane);
     for (RowBuffer& buffer : levels_.row_buffers()) {
       if (buffer.level != level) continue;
-      builder_.store(buffer.id, slot, values_.at(buffer.value, at_axes(buffer.tuple)));
+      builder_.store(buffer.id, slot, values_.at(buffer.value, axes_.at(buffer.tuple)));
     }
     for (const Member* member : full_stores_) {
       if (levels_.level_of(*member) != level) continue;
-      const Tuple tuple = at_axes(member->tuple);
+      const Tuple tuple = axes_.at(member->tuple);
       values_.store(member->value, tuple, values_.at(member->value, tuple));
     }
     for (size_t i = 0; i < across_.members().size(); ++i) {
@@ -343,7 +239,7 @@ class LoopsLowering {
   }
 
   ValueId operand_value(const Member& member) {
-    return values_.compute_at(graph_.node(member.value).operands[0], operand_at_axes(member));
+    return values_.compute_at(graph_.node(member.value).operands[0], axes_.operand_at(member));
   }
 
   // Notes what the first level reads and writes for element `at` of the row, now that point() and
@@ -358,14 +254,14 @@ class LoopsLowering {
   }
 
   Values::MemoryAccess written(const Member& member) {
-    const Expr index = linear_index(graph_.type(member.value).shape, at_axes(member.tuple));
+    const Expr index = linear_index(graph_.type(member.value).shape, axes_.at(member.tuple));
     return {values_.buffer_of(member.value, true), values_.simplified(index)};
   }
 
   // The next row may be fetched before its time, it stays in L2.
   bool is_short_row() const {
     constexpr double kMostOfL2 = 0.25;
-    const double bytes = fusion::estimated_elements({inner_elements()}) * sizeof(float);
+    const double bytes = fusion::estimated_elements({axes_.inner_elements()}) * sizeof(float);
     return bytes <= kMostOfL2 * static_cast<double>(context_.target.l2_bytes);
   }
 
@@ -382,9 +278,9 @@ class LoopsLowering {
     for (const Member* member : full_stores_) {
       const int writes = levels_.level_of(*member);
       if (writes == 0 || levels_.busiest_below(writes) != level) continue;
-      set_axis(axis, values_.simplified(index + 1));
+      axes_.set(axis, values_.simplified(index + 1));
       const Expr second = written(*member).index;
-      set_axis(axis, values_.simplified(index));
+      axes_.set(axis, values_.simplified(index));
       const auto [buffer, at] = written(*member);
       if (values_.simplified(second - at).is_constant(1))
         prefetch_lines(values_, buffer, at, kLanes);
@@ -393,26 +289,27 @@ class LoopsLowering {
 
   // Loops over all inner axes and, where lanes are rows, over these.
   void plain_level(int level) {
-    if (lane_axis_) {
-      if (inner_.empty()) return lane_strip(level);
+    if (axes_.lane()) {
+      if (axes_.inner().empty()) return lane_strip(level);
       serial_inner(0, Expr(), [&](Expr inner_index) {
         for_lanes([&](Expr lane) { point(level, inner_index, lane); });
       });
       return;
     }
-    if (inner_.empty()) return point(level, Expr(), Expr());  // a single element
+    if (axes_.inner().empty()) return point(level, Expr(), Expr());  // a single element
     serial_inner(1, Expr(), [&](Expr prefix) {
       vector_strip(
-          values_, inner_.back().extent,
+          values_, axes_.inner().back().extent,
           [&](Expr index, Expr lane) {
-            set_axis(inner_.back(), index);
+            axes_.set(axes_.inner().back(), index);
             const size_t reads_before = values_.memory_reads().size();
-            const Expr inner_index = prefix * inner_.back().extent + index;
+            const Expr inner_index = prefix * axes_.inner().back().extent + index;
             point(level, inner_index, lane);
             note_accesses(level, reads_before, inner_index);
           },
           [&](Expr first) {
-            prefetch(level, prefix * inner_.back().extent + first, inner_.back(), first);
+            prefetch(level, prefix * axes_.inner().back().extent + first, axes_.inner().back(),
+                     first);
           });
     });
   }
@@ -420,33 +317,35 @@ class LoopsLowering {
   // Serial loops over the inner axes but the last `but`; `body` gets the row-major index so far.
   void serial_inner(size_t but, Expr index, const std::function<void(Expr)>& body,
                     size_t axis = 0) {
-    if (axis + but >= inner_.size()) return body(index);
-    values_.loop(LoopKind::serial, inner_[axis].extent, [&](Expr i) {
-      set_axis(inner_[axis], i);
-      serial_inner(but, index * inner_[axis].extent + i, body, axis + 1);
+    if (axis + but >= axes_.inner().size()) return body(index);
+    values_.loop(LoopKind::serial, axes_.inner()[axis].extent, [&](Expr i) {
+      axes_.set(axes_.inner()[axis], i);
+      serial_inner(but, index * axes_.inner()[axis].extent + i, body, axis + 1);
     });
   }
 
   void lane_strip(int level) {
     const Expr extent =
-        values_.simplified(min(Expr(lane_block()), lane_axis_->extent - lane_base_));
+        values_.simplified(min(Expr(lane_block()), axes_.lane()->extent - lane_base_));
     vector_strip(
         values_, extent,
         [&](Expr index, Expr) {
-          set_axis(*lane_axis_, lane_base_ + index);
+          axes_.set(*axes_.lane(), lane_base_ + index);
           const size_t reads_before = values_.memory_reads().size();
           point(level, Expr(), index);
           note_accesses(level, reads_before, lane_base_ + index);
         },
-        [&](Expr first) { prefetch(level, lane_base_ + first, *lane_axis_, lane_base_ + first); });
+        [&](Expr first) {
+          prefetch(level, lane_base_ + first, *axes_.lane(), lane_base_ + first);
+        });
   }
 
   // One vector over the lanes where these are rows, else once.
   void for_lanes(const std::function<void(Expr lane)>& body) {
-    if (!lane_axis_) return body(Expr());
+    if (!axes_.lane()) return body(Expr());
     values_.loop(LoopKind::vector, kLanes, [&](Expr lane) {
-      values_.when_less(lane_base_ + lane, lane_axis_->extent, [&] {
-        set_axis(*lane_axis_, lane_base_ + lane);
+      values_.when_less(lane_base_ + lane, axes_.lane()->extent, [&] {
+        axes_.set(*axes_.lane(), lane_base_ + lane);
         body(lane);
       });
     });
@@ -456,25 +355,28 @@ class LoopsLowering {
 
   // The whole order of core/reduction_order.h, or only chunk `only_chunk` of it.
   void reduce_level(int level, std::optional<Expr> only_chunk) {
-    const ReductionOrder how = order();
-    const Expr first_extent = inner_.front().extent;
+    const ReductionOrder how = axes_.order();
+    const Expr first_extent = axes_.inner().front().extent;
     reductions_.start_row(level);
     auto one_chunk = [&](Expr c) {
       const Expr start = c * how.chunk;
       const Expr length = values_.simplified(min(how.chunk, first_extent - start));
       const bool one_block =
-          inner_.size() == 1 && prove_less(how.block, length, values_.ranges()) == false;
+          axes_.inner().size() == 1 && prove_less(how.block, length, values_.ranges()) == false;
       reductions_.start_chunk(level, one_block);
       if (one_block) {
         block_steps(level, start, length, Expr());
-      } else if (inner_.size() == 1) {
+      } else if (axes_.inner().size() == 1) {
         blocks_of(level, start, length, Expr(), how);
       } else {
         values_.loop(LoopKind::serial, length, [&](Expr i) {
-          set_axis(inner_.front(), start + i);
+          axes_.set(axes_.inner().front(), start + i);
           serial_inner(
               1, start + i,
-              [&](Expr prefix) { blocks_of(level, Expr(), inner_.back().extent, prefix, how); }, 1);
+              [&](Expr prefix) {
+                blocks_of(level, Expr(), axes_.inner().back().extent, prefix, how);
+              },
+              1);
         });
       }
       reductions_.end_chunk(level, one_block);
@@ -501,23 +403,23 @@ class LoopsLowering {
 
   void block_steps(int level, Expr start, Expr length, Expr prefix) {
     auto step = [&](Expr index, Expr lane) {
-      set_axis(inner_.back(), index);
-      const Expr inner_index = prefix * inner_.back().extent + index;
+      axes_.set(axes_.inner().back(), index);
+      const Expr inner_index = prefix * axes_.inner().back().extent + index;
       const size_t reads_before = values_.memory_reads().size();
-      point(level, inner_index, lane_axis_ ? lane : Expr());
+      point(level, inner_index, axes_.lane() ? lane : Expr());
       reductions_.accumulate(level, lane, index,
                              [this](const Member& member) { return operand_value(member); });
-      if (!lane_axis_) note_accesses(level, reads_before, inner_index);
+      if (!axes_.lane()) note_accesses(level, reads_before, inner_index);
     };
-    if (lane_axis_) {
+    if (axes_.lane()) {
       values_.loop(LoopKind::serial, length,
                    [&](Expr s) { for_lanes([&](Expr lane) { step(start + s, lane); }); });
     } else {
       vector_strip(
           values_, length, [&](Expr index, Expr lane) { step(start + index, lane); },
           [&](Expr first) {
-            prefetch(level, prefix * inner_.back().extent + start + first, inner_.back(),
-                     start + first);
+            prefetch(level, prefix * axes_.inner().back().extent + start + first,
+                     axes_.inner().back(), start + first);
           });
     }
   }
@@ -526,12 +428,12 @@ class LoopsLowering {
 
   void define_reduction(size_t number, Expr lane) {
     const Member& member = *reductions_.members()[number];
-    values_.define(member.value, at_axes(member.tuple), reductions_.result(number, lane));
+    values_.define(member.value, axes_.at(member.tuple), reductions_.result(number, lane));
   }
 
   // Reductions complete after `level`; where lanes are rows each body defines them for itself.
   void define_row_values(int level) {
-    if (lane_axis_) return;
+    if (axes_.lane()) return;
     for (size_t i = 0; i < reductions_.members().size(); ++i) {
       if (reductions_.level(i) == level) define_reduction(i, Expr());
     }
@@ -551,9 +453,9 @@ class LoopsLowering {
     stored.insert(stored.end(), row_stores_.begin(), row_stores_.end());
     if (stored.empty()) return;
     for_lanes([&](Expr lane) {
-      if (lane_axis_) define_lane_totals(levels_.count(), lane);
+      if (axes_.lane()) define_lane_totals(levels_.count(), lane);
       for (const Member* member : stored) {
-        const Tuple tuple = at_axes(member->tuple);
+        const Tuple tuple = axes_.at(member->tuple);
         values_.store(member->value, tuple, values_.at(member->value, tuple));
       }
     });
@@ -565,8 +467,9 @@ class LoopsLowering {
     for (const Member& member : nest_.members) {
       operations += fusion::operation_cost(graph_.node(member.value));
     }
-    double elements = lane_axis_ ? static_cast<double>(lane_block()) : 1;
-    for (const LoopAxis& axis : inner_) elements *= fusion::estimated_elements({axis.extent});
+    double elements = axes_.lane() ? static_cast<double>(lane_block()) : 1;
+    for (const LoopAxis& axis : axes_.inner())
+      elements *= fusion::estimated_elements({axis.extent});
     return std::min(elements, 1e6) * operations * 0.1 + 5;
   }
 
@@ -575,14 +478,10 @@ class LoopsLowering {
   const fusion::Nest& nest_;
   Values& values_;
   kernel::Builder& builder_;
+  NestAxes axes_;
   Levels levels_;
-  std::vector<LoopAxis> outer_, inner_;
-  std::optional<LoopAxis> lane_axis_;  // an outer axis along which lanes run
-  bool lane_is_inner_ = false;
-  std::optional<Expr> flat_chunk_;
   Expr lane_base_;
   Prefetcher prefetcher_;
-  std::vector<Expr> axes_;  // what each group axis is at the insertion point
   RowReductions reductions_;
   AcrossRows across_;  // over the rows
   std::vector<const Member*> full_stores_, row_stores_;
