@@ -17,9 +17,11 @@ ReductionOrder reduction_order(std::span<const Expr> merged_extents, bool ends_c
   return {lanes, block, max(ceil_div(Expr(block), inner), ceil_div(first, most_chunks))};
 }
 
-Expr contraction_leaf(Expr k) {
+Expr contraction_leaf(Expr k, ContractionOrder order) {
   constexpr int64_t kLongest = 1024;
-  return max(Expr(1), ceil_div(k, max(Expr(1), ceil_div(k, kLongest))));
+  const int64_t step = order == ContractionOrder::pairs ? kPairBlock : 1;
+  const Expr leaf = ceil_div(k, max(Expr(1), ceil_div(k, kLongest)));
+  return max(Expr(step), step * ceil_div(leaf, step));
 }
 
 }  // namespace plait

@@ -13,6 +13,7 @@
 // f16 and bf16 fold in f32 and round once at the end.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "core/index/expr.h"
@@ -30,6 +31,14 @@ ReductionOrder reduction_order(std::span<const Expr> merged_extents, bool ends_c
 // The other half: a contraction folds k (all reduced axes, row-major) in one fused multiply-add
 // chain per leaf, starting at 0, and adds the leaves in order. All of k up to 1024 is one leaf,
 // else leaves are equal blocks (the last may be shorter).
-Expr contraction_leaf(Expr k);
+//
+// Where both factors are widened from bf16, k folds in pairs: of each kPairBlock elements, those of
+// even and those of odd index (the first is even) make a chain of fused multiply-adds from 0 each;
+// the sum of the two is added to the leaf's, which starts at 0. In these additions and
+// multiply-adds, operands and results below 2^-126 count as zeros. It is the order in which matrix
+// registers add (Intel SDM, TDPBF16PS), and costs others little. Leaves are whole blocks.
+enum class ContractionOrder : uint8_t { chain, pairs };
+inline constexpr int64_t kPairBlock = 32;
+Expr contraction_leaf(Expr k, ContractionOrder order = ContractionOrder::chain);
 
 }  // namespace plait

@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace plait {
@@ -84,11 +86,25 @@ Target detect_instructions_and_caches() {
     target.vector_bytes = 16;
     target.vector_registers = 16;
   }
+  target.tiles = target.vector_bytes == 64 && can_use_tiles();
   if (!read_caches_from_sysfs(target)) read_caches_from_cpuid(target);
   return target;
 }
 
+// AMX-TILE and AMX-BF16 (leaf 7, EDX bits 24 and 22). Linux lets a process use the registers only
+// when it has asked for their state component, 18.
+bool ask_for_tiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  constexpr unsigned kTile = 1u << 24, kBf16 = 1u << 22;
+  if ((d & kTile) == 0 || (d & kBf16) == 0) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 #else
+
+bool ask_for_tiles() { return false; }
 
 Target detect_instructions_and_caches() {
   Target target;
@@ -111,6 +127,11 @@ Target detect() {
 }
 
 }  // namespace
+
+bool can_use_tiles() {
+  static const bool can = ask_for_tiles();
+  return can;
+}
 
 const Target& host_target() {
   static const Target target = detect();

@@ -14,9 +14,13 @@ struct Target {
   uint64_t l2_bytes = 512 << 10;
   uint64_t l3_bytes = 8 << 20;  // the share of the CPUs that this process may use, at most
   int64_t cpus = 2;             // that this process may use
+  bool tiles = false;           // matrix registers that multiply pairs of bf16 (AMX)
 };
 
 // The host's.
 const Target& host_target();
+
+// Whether this machine has such registers and lets this process use them: the first call asks.
+bool can_use_tiles();
 
 }  // namespace plait

@@ -226,6 +226,10 @@ class StoragePlanner {
           reads_old |= i.buffer == read;
         }
         if (i.op == kernel::Op::store && i.buffer == written) writes.insert(i.expression);
+        for (const kernel::Place& place : i.places) {
+          in_order = in_order && place.buffer != read && place.buffer != written;
+          reads_old |= place.buffer == read;
+        }
       });
       if (is_written && reads_old) return false;
       if (writes.empty()) continue;

@@ -1,6 +1,9 @@
 // The interpreter: the definition of kernel IR. It runs bodies instruction by instruction, checks
 // every address, and refuses to read scratch that the iteration did not write.
+#include <array>
 #include <atomic>
+#include <bit>
+#include <cstring>
 #include <mutex>
 
 #include "core/error.h"
@@ -83,6 +86,10 @@ class Execution {
       case kernel::OpClass::draw: {
         RawValue operands[4];
         for (size_t k = 0; k < i.operands.size(); ++k) operands[k] = values_[i.operands[k]];
+        if (flushes_ && is_float(kernel_.type(i.result))) {
+          values_[i.result] = flushed(i.op, operands);
+          return;
+        }
         values_[i.result] = apply(i.op, kernel_.type(i.operands.back()), kernel_.type(i.result),
                                   {operands, i.operands.size()});
         return;
@@ -92,8 +99,19 @@ class Execution {
         if (i.op == Op::store) store(i.buffer, address(i), values_[i.operands[0]]);
         if (i.op == Op::transpose) transpose(i.buffer);
         return;
+      case kernel::OpClass::tile:
+        if (i.op == Op::tile_zero) write_tile(i.places[0], {});
+        if (i.op == Op::tile_load) tile_load(i);
+        if (i.op == Op::tile_store) tile_store(i);
+        if (i.op == Op::tile_dot) tile_dot(i);
+        return;
       case kernel::OpClass::structure:
         if (i.op == Op::loop) loop(i);
+        if (i.op == Op::flush) {
+          flushes_ = true;
+          run(i.body);
+          flushes_ = false;
+        }
         if (i.op == Op::when && values_[i.operands[0]] != 0) run(i.body);
         if (i.op == Op::bind) bind(i);
         if (i.op == Op::report) report(i);
@@ -177,6 +195,92 @@ class Execution {
     }
   }
 
+  static RawValue flushed(Op op, const RawValue* operands) {
+    float v[3] = {};
+    for (size_t k = 0; k < kernel::operand_count(op); ++k) {
+      std::memcpy(&v[k], &operands[k], sizeof(float));
+    }
+    const float result = op == Op::fma ? flushed_fma(v[0], v[1], v[2]) : flushed_add(v[0], v[1]);
+    return load_raw(DType::f32, &result);
+  }
+
+  using Tile = std::array<uint32_t, kernel::kTileElements>;
+
+  Tile read_tile(const kernel::Place& place) {
+    Tile tile;
+    const int64_t first = number(place.at);
+    for (size_t e = 0; e < tile.size(); ++e) {
+      tile[e] = static_cast<uint32_t>(load(place.buffer, first + static_cast<int64_t>(e)));
+    }
+    return tile;
+  }
+
+  void write_tile(const kernel::Place& place, const Tile& tile) {
+    const int64_t first = number(place.at);
+    for (size_t e = 0; e < tile.size(); ++e) {
+      store(place.buffer, first + static_cast<int64_t>(e), tile[e]);
+    }
+  }
+
+  void tile_load(const Instruction& i) {
+    const kernel::Place& from = i.places[1];
+    const DType dtype = kernel_.buffers[from.buffer].dtype;
+    const int64_t first = number(from.at), pitch = number(i.pitch);
+    const int64_t rows = number(i.rows), columns = number(i.columns);
+    Tile tile{};
+    for (int64_t row = 0; row < rows; ++row) {
+      char* bytes = reinterpret_cast<char*>(tile.data()) + row * kernel::kTileRowBytes;
+      for (int64_t column = 0; column < columns; ++column) {
+        const RawValue value = load(from.buffer, in_range(from, first + row * pitch + column));
+        store_raw(dtype, value, bytes + static_cast<size_t>(column) * dtype_size(dtype));
+      }
+    }
+    write_tile(i.places[0], tile);
+  }
+
+  void tile_store(const Instruction& i) {
+    const kernel::Place& to = i.places[0];
+    const int64_t first = number(to.at), pitch = number(i.pitch);
+    const Tile tile = read_tile(i.places[1]);
+    constexpr int64_t kColumns = kernel::kTileRowBytes / 4;
+    for (int64_t row = 0; row < kernel::kTileRows; ++row) {
+      for (int64_t column = 0; column < kColumns; ++column) {
+        store(to.buffer, in_range(to, first + row * pitch + column), tile[row * kColumns + column]);
+      }
+    }
+  }
+
+  void tile_dot(const Instruction& i) {
+    const Tile left = read_tile(i.places[1]), right = read_tile(i.places[2]);
+    Tile sums = read_tile(i.places[0]);
+    constexpr int64_t kSide = kernel::kTileRows;
+    for (int64_t row = 0; row < kSide; ++row) {
+      for (int64_t column = 0; column < kSide; ++column) {
+        float chains[2] = {0, 0};
+        for (int64_t pair = 0; pair < kSide; ++pair) {
+          const uint32_t a = left[row * kSide + pair], b = right[pair * kSide + column];
+          for (int half = 0; half < 2; ++half) {
+            const float x = bf16_to_f32(static_cast<uint16_t>(a >> (16 * half)));
+            const float y = bf16_to_f32(static_cast<uint16_t>(b >> (16 * half)));
+            chains[half] = flushed_fma(x, y, chains[half]);
+          }
+        }
+        uint32_t& sum = sums[row * kSide + column];
+        sum = std::bit_cast<uint32_t>(
+            flushed_add(std::bit_cast<float>(sum), flushed_add(chains[0], chains[1])));
+      }
+    }
+    write_tile(i.places[0], sums);
+  }
+
+  int64_t in_range(const kernel::Place& place, int64_t index) const {
+    PLAIT_INTERNAL_CHECK(0 <= index && index < sizes_[place.buffer],
+                         "kernel {}: {}[{}] touches [{}] of {}", kernel_.name,
+                         kernel_.buffers[place.buffer].name, to_string(place.at), index,
+                         sizes_[place.buffer]);
+    return index;
+  }
+
   int64_t number(Expr e) const {
     if (const auto constant = e.constant()) return *constant;
     return evaluate(e, [this](uint32_t v) { return variables_[v]; }, symbols_);
@@ -190,6 +294,7 @@ class Execution {
   std::vector<RawValue> values_;
   std::vector<int64_t> variables_;
   std::vector<Scratch> scratch_;
+  bool flushes_ = false;
 };
 
 class InterpretedKernel final : public CompiledKernel {

@@ -54,6 +54,14 @@ void Builder::when(ValueId condition, const std::function<void()>& body) {
   append(std::move(when), {});
 }
 
+void Builder::flush(const std::function<void()>& body) {
+  Instruction flush = make(Op::flush);
+  blocks_.push_back(&flush.body);
+  body();
+  blocks_.pop_back();
+  append(std::move(flush), {});
+}
+
 ValueId Builder::hoist(size_t block, const std::function<ValueId()>& body) {
   PLAIT_INTERNAL_CHECK(block < blocks_.size(), "block {} of {}", block, blocks_.size());
   std::vector<Block*> inner(blocks_.begin() + static_cast<std::ptrdiff_t>(block) + 1,
@@ -133,6 +141,34 @@ void Builder::transpose(BufferId buffer) {
   Instruction transpose = make(Op::transpose);
   transpose.buffer = buffer;
   append(std::move(transpose), {});
+}
+
+void Builder::tile_zero(Place tile) {
+  Instruction zero = make(Op::tile_zero);
+  zero.places = {tile};
+  append(std::move(zero), {});
+}
+
+void Builder::tile_load(Place tile, Place memory, Expr pitch, Expr rows, Expr columns) {
+  Instruction load = make(Op::tile_load);
+  load.places = {tile, memory};
+  load.pitch = pitch;
+  load.rows = rows;
+  load.columns = columns;
+  append(std::move(load), {});
+}
+
+void Builder::tile_store(Place memory, Place tile, Expr pitch) {
+  Instruction store = make(Op::tile_store);
+  store.places = {memory, tile};
+  store.pitch = pitch;
+  append(std::move(store), {});
+}
+
+void Builder::tile_dot(Place sums, Place left, Place right) {
+  Instruction dot = make(Op::tile_dot);
+  dot.places = {sums, left, right};
+  append(std::move(dot), {});
 }
 
 Expr Builder::bind(ValueId value, Expr extent) {

@@ -20,6 +20,7 @@ class Builder {
   void phase(Expr extent, const std::function<void(Expr variable)>& body);
   void loop(LoopKind kind, Expr extent, const std::function<void(Expr variable)>& body);
   void when(ValueId condition, const std::function<void()>& body);
+  void flush(const std::function<void()>& body);
 
   // How many blocks are open; the innermost is depth() - 1.
   size_t depth() const { return blocks_.size(); }
@@ -43,6 +44,11 @@ class Builder {
   // The line of this element will be read soon. The index may lie outside the buffer.
   void prefetch(BufferId buffer, Expr index);
   void transpose(BufferId buffer);
+  void tile_zero(Place tile);
+  // Rows `pitch` elements apart.
+  void tile_load(Place tile, Place memory, Expr pitch, Expr rows, Expr columns);
+  void tile_store(Place memory, Place tile, Expr pitch);
+  void tile_dot(Place sums, Place left, Place right);
   Expr bind(ValueId value, Expr extent);
   void report(ValueId condition, ValueId bad, uint32_t site, Expr position);
 

@@ -89,8 +89,14 @@ OpClass class_of(Op op) {
     case Op::prefetch:
     case Op::transpose:
       return OpClass::memory;
+    case Op::tile_zero:
+    case Op::tile_load:
+    case Op::tile_store:
+    case Op::tile_dot:
+      return OpClass::tile;
     case Op::loop:
     case Op::when:
+    case Op::flush:
     case Op::bind:
     case Op::report:
       return OpClass::structure;
@@ -99,7 +105,9 @@ OpClass class_of(Op op) {
 }
 
 bool has_result(Op op) {
-  return op == Op::load || (class_of(op) != OpClass::memory && class_of(op) != OpClass::structure);
+  const OpClass op_class = class_of(op);
+  return op == Op::load || (op_class != OpClass::memory && op_class != OpClass::tile &&
+                            op_class != OpClass::structure);
 }
 
 size_t operand_count(Op op) {
@@ -119,8 +127,10 @@ size_t operand_count(Op op) {
       return 4;
     case OpClass::memory:
       return op == Op::store ? 1 : 0;
+    case OpClass::tile:
+      return 0;
     case OpClass::structure:
-      return op == Op::report ? 2 : op == Op::loop ? 0 : 1;
+      return op == Op::report ? 2 : op == Op::loop || op == Op::flush ? 0 : 1;
   }
   PLAIT_UNREACHABLE("kernel op {}", static_cast<int>(op));
 }
@@ -141,6 +151,7 @@ DType result_type(Op op, std::span<const DType> operands) {
       return DType::u32;
     case OpClass::conversion:
     case OpClass::memory:
+    case OpClass::tile:
     case OpClass::structure:
       break;
   }
@@ -197,8 +208,13 @@ std::string compute_error(Op op, DType t) {
     case Op::store:
     case Op::prefetch:
     case Op::transpose:
+    case Op::tile_zero:
+    case Op::tile_load:
+    case Op::tile_store:
+    case Op::tile_dot:
     case Op::loop:
     case Op::when:
+    case Op::flush:
     case Op::bind:
     case Op::report:
       return "";
@@ -245,6 +261,7 @@ std::string type_error(Op op, std::span<const DType> operands, DType result) {
     case OpClass::conversion:
       return op == Op::bitcast ? bitcast_error(operands[0], result) : "";
     case OpClass::memory:
+    case OpClass::tile:
       return "";
     case OpClass::structure:
       return structure_error(op, operands);

@@ -42,6 +42,8 @@ enum class BufferScope : uint8_t {
               // fastest axis with coefficient 1 (or 0: a uniform element). `lanes` elements form
               // one SIMD value; a vector access may cover part of one. Undefined at the iteration's
               // start
+  tiles,      // matrix registers, kTileElements of f32 (sums) or u32 (pairs of bf16) each. Undefined
+              // at the iteration's start
 };
 enum class Access : uint8_t {
   read,
@@ -50,6 +52,9 @@ enum class Access : uint8_t {
   stream,  // write, of memory at a cache line's boundary that is better not kept in the caches
 };
 const char* name_of(Access access);
+
+inline constexpr int64_t kTileRows = 16, kTileRowBytes = 64;
+inline constexpr int64_t kTileElements = kTileRows * kTileRowBytes / 4;
 
 struct Buffer {
   std::string name;
@@ -64,6 +69,12 @@ using ValueId = uint32_t;
 using BufferId = uint32_t;
 inline constexpr ValueId kNone = ~ValueId{0};
 
+// An element of a buffer; of a tiles buffer, the first of a tile.
+struct Place {
+  BufferId buffer;
+  Expr at;
+};
+
 struct Instruction;
 using Block = std::vector<Instruction>;
 
@@ -72,7 +83,12 @@ using Block = std::vector<Instruction>;
 //   load       buffer, expression            store   buffer, expression, operands[0]
 //   prefetch   buffer (a parameter), expression
 //   transpose  buffer: n*n elements, lanes n
+//   tile_zero  places: tile
+//   tile_load  places: tile, memory; pitch, rows, columns (in elements of the memory)
+//   tile_store places: memory, tile; pitch
+//   tile_dot   places: sums, left (rows of pairs along k), right (a row of pairs for each two k)
 //   loop       variable, expression (extent), loop_kind, body
+//   flush      body
 //   when       operands[0] (bool), body      bind    variable, expression (its extent: the value is
 //                                                     proven or guarded to lie in [0, extent), 0
 //                                                     if that is empty), operands[0]
@@ -88,6 +104,8 @@ struct Instruction {
   uint32_t variable = 0;
   LoopKind loop_kind = LoopKind::serial;
   uint32_t site = 0;
+  std::vector<Place> places;
+  Expr pitch, rows, columns;
   Block body;
 };
 

@@ -135,9 +135,11 @@ class Parser {
       b.scope = BufferScope::registers;
       c.expect_word("lanes");
       b.lanes = index_number(c);
+    } else if (role == "tiles") {
+      b.scope = BufferScope::tiles;
     } else {
       c.fail_at(position, fmt::format("expected read, write, read_write, stream, workspace, "
-                                      "local or registers, not `{}`",
+                                      "local, registers or tiles, not `{}`",
                                       role));
     }
     c.expect_end();
@@ -230,6 +232,11 @@ class Parser {
       c.expect(':');
       c.expect_end();
       i.body = block(indent + 2);
+    } else if (word == "flush") {
+      i.op = Op::flush;
+      c.expect(':');
+      c.expect_end();
+      i.body = block(indent + 2);
     } else if (word == "bind") {
       i.op = Op::bind;
       const std::string name = header_variable(c, i.expression);
@@ -248,11 +255,44 @@ class Parser {
       i.op = Op::transpose;
       i.buffer = buffer_id(c, c.name());
       c.expect_end();
+    } else if (word.starts_with("tile_")) {
+      tile(c, word, i);
     } else {
       c.fail_at(0, fmt::format("unknown statement `{}`", word));
     }
     check_types(c, i, {});
     body.push_back(std::move(i));
+  }
+
+  void tile(Cursor& c, std::string_view word, Instruction& i) {
+    const std::optional<Op> op = op_named(word);
+    if (!op) c.fail_at(0, fmt::format("unknown statement `{}`", word));
+    i.op = *op;
+    i.places.push_back(place(c));
+    if (i.op == Op::tile_dot) {
+      c.expect('+');
+      c.expect('=');
+      i.places.push_back(place(c));
+      c.expect('*');
+      i.places.push_back(place(c));
+    } else if (i.op != Op::tile_zero) {
+      c.expect('=');
+      i.places.push_back(place(c));
+      c.expect_word("pitch");
+      i.pitch = expression(c);
+    }
+    if (i.op == Op::tile_load) {
+      c.expect_word("rows");
+      i.rows = expression(c);
+      c.expect_word("columns");
+      i.columns = expression(c);
+    }
+    c.expect_end();
+  }
+
+  Place place(Cursor& c) {
+    const BufferId buffer = buffer_id(c, c.name());
+    return {buffer, address(c)};
   }
 
   void report(Cursor& c, Instruction& i, Block& body) {
@@ -324,8 +364,8 @@ class Parser {
 
   // Gives the dtype of the result.
   DType arithmetic(Cursor& c, std::string_view word, size_t position, Instruction& i, Block& body) {
-    const std::optional<Op> op = value_op(word);
-    if (!op) c.fail_at(position, fmt::format("unknown op `{}`", word));
+    const std::optional<Op> op = op_named(word);
+    if (!op || !has_result(*op)) c.fail_at(position, fmt::format("unknown op `{}`", word));
     i.op = *op;
     std::vector<Operand> operands;
     do operands.push_back(operand(c, body));
@@ -347,14 +387,13 @@ class Parser {
     return op_class == OpClass::comparison ? DType::boolean : named;
   }
 
-  static std::optional<Op> value_op(std::string_view word) {
+  static std::optional<Op> op_named(std::string_view word) {
     static const std::map<std::string_view, Op> ops = {
 #define PLAIT_KERNEL_OP(name) {#name, Op::name},
 #include "jit/kernel/nodes.def"
     };
     const auto found = ops.find(word);
-    if (found == ops.end() || !has_result(found->second)) return std::nullopt;
-    return found->second;
+    return found == ops.end() ? std::nullopt : std::optional(found->second);
   }
 
   // `a < b and %3 and …`: i64 comparisons of index values, joined from the left.

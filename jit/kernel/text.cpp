@@ -1,7 +1,8 @@
 // Prints kernels. The grammar, two spaces a level, `#` starts a comment:
 //
 //   kernel NAME [sizes(NAME LO..HI [multiple N], …)]
-//     buffer NAME: DTYPE[EXPR] (read|write|read_write|stream|workspace|local|registers lanes N)
+//     buffer NAME: DTYPE[EXPR] (read|write|read_write|stream|workspace|local|registers lanes N
+//                                 |tiles)
 //     site "TEXT" axis N extent EXPR
 //     phase VARIABLE < EXPR [cost NUMBER]:
 //       BODY
@@ -14,7 +15,12 @@
 //   %N = index EXPR
 //   prefetch NAME[EXPR]
 //   transpose NAME
+//   tile_zero NAME[EXPR]
+//   tile_load NAME[EXPR] = NAME[EXPR] pitch EXPR rows EXPR columns EXPR
+//   tile_store NAME[EXPR] = NAME[EXPR] pitch EXPR
+//   tile_dot NAME[EXPR] += NAME[EXPR] * NAME[EXPR]
 //   (loop|unrolled|vector) VARIABLE < EXPR:
+//   flush:
 //   when CONDITION:                CONDITION: `a < b`, `a <= b` between index expressions or a
 //                                  value, or several joined by `and`
 //   bind VARIABLE < EXPR = OPERAND
@@ -44,6 +50,8 @@ const char* name_of(BufferScope scope, Access access) {
       return "local";
     case BufferScope::registers:
       return "registers";
+    case BufferScope::tiles:
+      return "tiles";
   }
   PLAIT_UNREACHABLE("buffer scope {}", static_cast<int>(scope));
 }
@@ -69,6 +77,7 @@ bool tells_dtype(Op op) {
       return op == Op::store;
     case OpClass::immediate:
     case OpClass::conversion:
+    case OpClass::tile:
     case OpClass::structure:
       return false;
   }
@@ -203,6 +212,8 @@ class Printer {
         return print_arithmetic(i, kernel_.type(i.result));
       case OpClass::memory:
         return print_memory(i);
+      case OpClass::tile:
+        return print_tile(i);
       case OpClass::structure:
         return print_structure(i);
     }
@@ -223,6 +234,17 @@ class Printer {
     if (i.op == Op::transpose) line("transpose {}", buffer);
   }
 
+  void print_tile(const Instruction& i) {
+    std::vector<std::string> places;
+    for (const Place& place : i.places)
+      places.push_back(fmt::format("{}[{}]", kernel_.buffers[place.buffer].name, text(place.at)));
+    line("{} {}", kernel::name_of(i.op), places[0]);
+    if (i.op == Op::tile_dot) return append(" += {} * {}", places[1], places[2]);
+    if (i.op == Op::tile_zero) return;
+    append(" = {} pitch {}", places[1], text(i.pitch));
+    if (i.op == Op::tile_load) append(" rows {} columns {}", text(i.rows), text(i.columns));
+  }
+
   void print_structure(const Instruction& i) {
     if (i.op == Op::loop) {
       const std::string extent = text(i.expression);
@@ -230,6 +252,9 @@ class Printer {
            define_variable(i.variable, role(i.loop_kind)), extent);
       print(i.body);
       in_scope_.pop_back();
+    } else if (i.op == Op::flush) {
+      line("flush:");
+      print(i.body);
     } else if (i.op == Op::when) {
       line("when {}:", condition(i.operands[0]));
       print(i.body);

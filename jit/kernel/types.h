@@ -19,7 +19,8 @@ enum class OpClass : uint8_t {
   conversion,  // cast, bitcast: the dtype of the result is free
   draw,        // random: four i64; the result is u32
   memory,      // load, store, prefetch, transpose
-  structure,   // loop, when, bind, report
+  tile,        // tile_zero, tile_load, tile_store, tile_dot
+  structure,   // loop, when, flush, bind, report
 };
 OpClass class_of(Op op);
 
@@ -30,7 +31,7 @@ size_t operand_count(Op op);
 DType result_type(Op op, std::span<const DType> operands);
 
 // Empty if operands and result fit the op, else the rule that is broken. `result` is ignored where
-// there is none. Memory and structure ops are checked for their operands alone: index, buffer and
+// there is none. Memory, tile and structure ops are checked for their operands alone: index, buffer and
 // body belong to verify().
 std::string type_error(Op op, std::span<const DType> operands, DType result);
 

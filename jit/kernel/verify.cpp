@@ -8,6 +8,10 @@
 //   number and v the vector variable around the access. The `lanes` elements that form one SIMD
 //   value hold the whole access: c mod lanes + extent <= lanes. A transpose takes lanes^2 elements
 //   and stands outside vector loops.
+// - Tiles hold f32 or u32; a tile's index is a multiple of kTileElements once unrolled variables are
+//   numbers. Tile ops stand outside vector loops. Rows and columns of a load are at most 16 and 64
+//   bytes; all that it or a store touches lies in the buffer.
+// - Below `flush`, floats are f32, and no op but add and fma computes one.
 // - Iterations of a vector loop do not depend on each other: a store moves with the vector
 // variable,
 //   and no other access of the loop to that buffer, at a constant distance, hits another lane's
@@ -126,8 +130,15 @@ class Verifier {
       verify_expression(b.size);
       check(i == 0 || rank(kernel_.buffers[i - 1].scope) <= rank(b.scope),
             "buffer {}: parameters come first, then workspaces, then the others", b.name);
-      if (b.scope != BufferScope::registers) continue;
+      if (b.scope != BufferScope::registers && b.scope != BufferScope::tiles) continue;
       const auto size = b.size.constant();
+      if (b.scope == BufferScope::tiles) {
+        check(size.has_value() && *size >= 0 && *size % kTileElements == 0,
+              "buffer {}: {} elements do not form tiles", b.name, to_string(b.size));
+        check(b.dtype == DType::f32 || b.dtype == DType::u32, "buffer {}: tiles of {}", b.name,
+              dtype_name(b.dtype));
+        continue;
+      }
       check(size.has_value(), "buffer {}: registers need a constant size", b.name);
       check(1 <= b.lanes && b.lanes <= kMaxVectorExtent && *size % b.lanes == 0 && *size >= 0,
             "buffer {}: {} elements do not form values of {} lanes", b.name, *size, b.lanes);
@@ -142,6 +153,7 @@ class Verifier {
         return 1;
       case BufferScope::local:
       case BufferScope::registers:
+      case BufferScope::tiles:
         return 2;
     }
     PLAIT_UNREACHABLE("buffer scope {}", static_cast<int>(scope));
@@ -203,7 +215,17 @@ class Verifier {
     }
     const std::string error = type_error(i.op, operands, result);
     check(error.empty(), "{}", error);
-    check(i.body.empty() || i.op == Op::loop || i.op == Op::when, "has a body");
+    check(i.body.empty() || i.op == Op::loop || i.op == Op::when || i.op == Op::flush, "has a body");
+    if (flushes_ && result_is_float(i)) {
+      const bool moves = i.op == Op::load || i.op == Op::constant || i.op == Op::select ||
+                         class_of(i.op) == OpClass::conversion;
+      check(moves || ((i.op == Op::add || i.op == Op::fma) && result == DType::f32),
+            "computes a float below a flush");
+    }
+  }
+
+  bool result_is_float(const Instruction& i) const {
+    return i.result != kNone && is_float(kernel_.type(i.result));
   }
 
   void verify(const Instruction& i) {
@@ -215,6 +237,8 @@ class Verifier {
         return;
       case OpClass::memory:
         return verify_memory(i);
+      case OpClass::tile:
+        return verify_tile(i);
       case OpClass::structure:
         return verify_structure(i);
       case OpClass::unary:
@@ -231,6 +255,13 @@ class Verifier {
 
   void verify_structure(const Instruction& i) {
     if (i.op == Op::loop) return verify_loop(i);
+    if (i.op == Op::flush) {
+      check(!flushes_ && !vector_variable_, "inside another flush or a vector loop");
+      flushes_ = true;
+      verify(i.body);
+      flushes_ = false;
+      return;
+    }
     if (i.op == Op::when) {
       const Facts::Mark mark = facts_.mark();
       add_condition(i.operands[0]);
@@ -324,6 +355,60 @@ class Verifier {
     if (linear) vector_accesses_.push_back({&i, *linear, masks_ > 0});
   }
 
+  void verify_tile(const Instruction& i) {
+    check(!vector_variable_, "in a vector loop");
+    const size_t places = i.op == Op::tile_zero ? 1 : i.op == Op::tile_dot ? 3 : 2;
+    check(i.places.size() == places, "{} places, not {}", places, i.places.size());
+    for (size_t k = 0; k < places; ++k) {
+      const Place& place = i.places[k];
+      check(place.buffer < kernel_.buffers.size(), "there is no buffer {}", place.buffer);
+      verify_expression(place.at);
+      const Buffer& b = kernel_.buffers[place.buffer];
+      const bool memory = (i.op == Op::tile_load && k == 1) || (i.op == Op::tile_store && k == 0);
+      if (memory) {
+        verify_rows(i, place, b);
+        continue;
+      }
+      check(b.scope == BufferScope::tiles, "{} holds no tiles", b.name);
+      const bool sums = i.op == Op::tile_dot && k == 0;
+      check(i.op != Op::tile_dot || b.dtype == (sums ? DType::f32 : DType::u32),
+            "{} holds {}", b.name, dtype_name(b.dtype));
+      for (uint32_t v : variables_of(place.at))
+        check(variables_[v].role == Role::unrolled, "the tile depends on variable i{}", v);
+      check(is_multiple_of(place.at, kTileElements), "{} is no tile", to_string(place.at));
+      check(facts_.proves_in_range(place.at, b.size), "leaves {}", b.name);
+    }
+  }
+
+  // Of the elements that a tile takes from memory or gives to it, the first and the last.
+  void verify_rows(const Instruction& i, const Place& place, const Buffer& b) {
+    const auto size = static_cast<int64_t>(dtype_size(b.dtype));
+    check(b.scope != BufferScope::registers && b.scope != BufferScope::tiles, "{} is no memory",
+          b.name);
+    const bool is_store = i.op == Op::tile_store;
+    if (b.scope == BufferScope::parameter)
+      check(is_store ? b.access != Access::read
+                     : b.access == Access::read || b.access == Access::read_write,
+            "the access that the parameter declares does not allow this");
+    check(!is_store || size == 4, "a store to {}", dtype_name(b.dtype));
+    for (Expr e : {i.pitch, i.rows, i.columns}) verify_expression(e);
+    const Expr rows = is_store ? Expr(kTileRows) : i.rows;
+    const Expr columns = is_store ? Expr(kTileRowBytes / size) : i.columns;
+    check(facts_.proves_nonnegative(kTileRows - rows) &&
+              facts_.proves_nonnegative(kTileRowBytes / size - columns),
+          "takes more than a tile holds");
+    const Facts::Mark mark = facts_.mark();
+    const auto row = static_cast<uint32_t>(variables_.size()), column = row + 1;
+    facts_.add_variable(row, rows);
+    facts_.add_variable(column, columns);
+    const Expr index = place.at + Expr::variable(row) * i.pitch + Expr::variable(column);
+    if (!facts_.proves_in_range(index, b.size)) {
+      try_out(index, index, b.size);
+      try_out(b.size - index - 1, index, b.size);
+    }
+    facts_.release(mark);
+  }
+
   // Tries the unrolled variables at all their values: c must be the same number plus multiples of
   // theirs, so the ends of c mod lanes follow from each combination.
   void verify_register_index(const Instruction& i, const Buffer& b) {
@@ -390,6 +475,7 @@ class Verifier {
   Facts facts_;
   std::optional<uint32_t> vector_variable_;
   std::vector<VectorAccess> vector_accesses_;
+  bool flushes_ = false;
   int masks_ = 0;  // `when`s between the vector loop and here
   std::string where_;
   const Instruction* instruction_ = nullptr;

@@ -7,12 +7,19 @@
 
 #include <algorithm>
 
+#include "jit/kernel/types.h"
 #include "jit/llvm/emitter.h"
 
 namespace plait::native {
 
 std::string phase_symbol(const std::string& kernel_name, size_t phase) {
   return fmt::format("{}_phase{}", kernel_name, phase);
+}
+
+bool has_tiles(const Kernel& kernel) {
+  return std::any_of(kernel.buffers.begin(), kernel.buffers.end(), [](const Buffer& buffer) {
+    return buffer.scope == BufferScope::tiles;
+  });
 }
 
 std::unique_ptr<llvm::Module> emit_module(const Kernel& kernel, llvm::LLVMContext& context,
@@ -80,6 +87,11 @@ void Emitter::emit_phase(size_t index) {
 
   b_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function_));
   frames_.emplace_back();
+  bool uses_tiles = false;
+  kernel::for_each_instruction(phase.body, [&](const Instruction& in) {
+    uses_tiles |= kernel::class_of(in.op) == kernel::OpClass::tile;
+  });
+  if (uses_tiles) configure_tiles();
   auto body = [&] {
     reset_registers();
     emit_block(phase.body);
@@ -88,6 +100,7 @@ void Emitter::emit_phase(size_t index) {
                     body, {});
   // Streams are ordered with nothing, not even with what tells other threads that they are written.
   if (has_streamed_ && isa_.is_x86) b_.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});
+  if (uses_tiles) b_.CreateIntrinsic(llvm::Intrinsic::x86_tilerelease, {}, {});
   b_.CreateRetVoid();
   remove_dead_phis(*function_);
 }
@@ -285,8 +298,17 @@ void Emitter::emit_instruction(const Instruction& in) {
     case Op::transpose:
       transpose(in.buffer);
       return;
+    case Op::tile_zero:
+    case Op::tile_load:
+    case Op::tile_store:
+    case Op::tile_dot:
+      emit_tile(in);
+      return;
     case Op::loop:
       emit_loop(in);
+      return;
+    case Op::flush:
+      emit_flush(in);
       return;
     case Op::when:
       emit_when(in);

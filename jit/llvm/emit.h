@@ -1,6 +1,7 @@
 // Kernel IR -> LLVM IR.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -24,6 +25,10 @@ std::string phase_symbol(const std::string& kernel_name, size_t phase);
 // The module flag that tells code generation that values which stay the same in a loop are better
 // made again in it: they must not take registers from a tile.
 inline constexpr const char* kRegisterTile = "plait.register_tile";
+
+// What a machine must have for kernels with matrix registers, beside the features of its level.
+inline constexpr std::array<const char*, 2> kTileFeatures = {"amx-bf16", "amx-tile"};
+bool has_tiles(const kernel::Kernel& kernel);
 
 // One function a phase, for the instruction set.
 std::unique_ptr<llvm::Module> emit_module(const kernel::Kernel& kernel, llvm::LLVMContext& context,

@@ -1,6 +1,8 @@
 // Loops, conditions, bound variables and reports.
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsAArch64.h>
+#include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/MDBuilder.h>
 
 #include <algorithm>
@@ -161,6 +163,27 @@ void Emitter::emit_when(const Instruction& when) {
     emit_masked(conditions, when.body);
   else
     emit_branch(conditions[0], when.body);
+}
+
+// The modes of the processor that give exactly this: on x86 flush-to-zero and denormals-are-zero of
+// MXCSR; on AArch64 FZ of FPCR, which takes a result for tiny before it is rounded.
+void Emitter::emit_flush(const Instruction& flush) {
+  if (isa_.is_x86) {
+    constexpr uint32_t kFlush = 0x8040;
+    llvm::Value *before = entry_slot(4), *inside = entry_slot(4);
+    b_.CreateIntrinsic(llvm::Intrinsic::x86_sse_stmxcsr, {}, {before});
+    llvm::Value* mode = b_.CreateAlignedLoad(b_.getInt32Ty(), before, llvm::Align(4));
+    b_.CreateAlignedStore(b_.CreateOr(mode, kFlush), inside, llvm::Align(4));
+    b_.CreateIntrinsic(llvm::Intrinsic::x86_sse_ldmxcsr, {}, {inside});
+    emit_block(flush.body);
+    b_.CreateIntrinsic(llvm::Intrinsic::x86_sse_ldmxcsr, {}, {before});
+    return;
+  }
+  constexpr uint64_t kFlush = 1u << 24;
+  llvm::Value* mode = b_.CreateIntrinsic(llvm::Intrinsic::aarch64_get_fpcr, {}, {});
+  b_.CreateIntrinsic(llvm::Intrinsic::aarch64_set_fpcr, {}, {b_.CreateOr(mode, kFlush)});
+  emit_block(flush.body);
+  b_.CreateIntrinsic(llvm::Intrinsic::aarch64_set_fpcr, {}, {mode});
 }
 
 void Emitter::emit_branch(llvm::Value* condition, const Block& body) {

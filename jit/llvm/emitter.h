@@ -217,6 +217,14 @@ class Emitter {
   Rows current_rows(const Rows& like) const;
   Rows merge_rows(const Rows& a, llvm::BasicBlock* from_a, const Rows& b, llvm::BasicBlock* from_b);
 
+  // emit_tiles.cpp: matrix registers.
+  void emit_tile(const Instruction& instruction);
+  llvm::Value* tile_number(const kernel::Place& place);
+  void load_tile(const Instruction& load, llvm::Value* from, llvm::Value* step);
+  llvm::Value* copy_rows(const Instruction& load, llvm::Value* from, llvm::Value* step);
+  llvm::Value* entry_slot(int64_t bytes);
+  void configure_tiles();
+
   // emit_control.cpp
   void emit_loop(const Instruction& loop);
   void emit_vector_loop(const Instruction& loop, int64_t extent);
@@ -225,6 +233,7 @@ class Emitter {
   void close_loop(Frame& frame, llvm::Value* end, llvm::BasicBlock* latch, llvm::BasicBlock* header,
                   llvm::BasicBlock* after);
   void emit_when(const Instruction& when);
+  void emit_flush(const Instruction& flush);
   void emit_branch(llvm::Value* condition, const Block& body);
   void emit_masked(const Parts& conditions, const Block& body);
   void emit_versions(const Block& body);

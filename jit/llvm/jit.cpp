@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "core/error.h"
+#include "core/target.h"
 #include "jit/backend.h"
 #include "jit/llvm/codegen.h"
 #include "jit/llvm/emit.h"
@@ -103,7 +104,7 @@ class NativeBackend final : public Backend {
 
   std::shared_ptr<CompiledKernel> compile(const Kernel& kernel) override {
     std::shared_ptr<LoadedObject> code;
-    if (runs_) code = find_or_make(kernel);
+    if (runs_ && (can_use_tiles() || !has_tiles(kernel))) code = find_or_make(kernel);
     return std::make_shared<NativeKernel>(kernel, isa_, std::move(code));
   }
 
@@ -170,7 +171,9 @@ class NativeBackend final : public Backend {
     auto module = checked_module(kernel, context, isa_);
     std::string object = compile_object(*module, isa_);
     ++compiled_;
-    cache_.store(key, {kernel.name, isa_.features, object});
+    std::vector<std::string> features = isa_.features;
+    if (has_tiles(kernel)) features.insert(features.end(), kTileFeatures.begin(), kTileFeatures.end());
+    cache_.store(key, {kernel.name, std::move(features), object});
     return load_object(object, symbols_of(kernel.name, kernel.phases.size()));
   }
 

@@ -7,6 +7,7 @@
 #include "jit/lower/axes.h"
 #include "jit/lower/digit_packing.h"
 #include "jit/lower/nests.h"
+#include "jit/lower/pair_packing.h"
 #include "jit/lower/plain_packing.h"
 #include "jit/lower/prefetch.h"
 #include "jit/lower/result_elements.h"
@@ -60,8 +61,10 @@ class ContractionLowering {
     bool axis_contiguous = false, k_contiguous = false;
     int64_t width = 0;                       // of a packed panel
     int64_t step = 0;                        // from one panel to the next, along the factor's axis
+    std::unique_ptr<PairPacking> pairs{};    // for matrix registers
     std::unique_ptr<DigitPacking> digits{};  // where m or n and k are more than one run each
     bool in_rows = false;  // packed as it lies, row by row along k: the left factor only
+    std::optional<FactorLayout::Rows> rows{};  // where it lies so in memory
   };
 
   // A block of a leaf of k.
@@ -75,6 +78,8 @@ class ContractionLowering {
     Expr tile, packed_right;  // in its task; where its panel's part lies
     Expr row, column;
     Expr slot;
+
+    Expr slot_in(bool in_parts) const { return in_parts ? slot : Expr(); }
   };
 
   // ---- preparation
@@ -108,13 +113,17 @@ class ContractionLowering {
         digits_of_results(graph_, context_.plan, nest_, contraction_.reduce, n_axis_, extents_);
     m_ = m_axis_.extent;
     n_ = n_axis_.extent;
-    leaf_ = values_.simplified(contraction_leaf(k_));
+    const bool pairs = contraction_.order == ContractionOrder::pairs;
+    leaf_ = values_.simplified(contraction_leaf(k_, contraction_.order));
     leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
+    const bool left_readable =
+        pairs ? left_.rows.has_value() && graph_.type(left_.rows->source).dtype == DType::bf16
+              : left_.plain && left_.k_contiguous && !left_.digits;
     tiling_ = choose_tiling(context_.target, dtype_,
                             {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
-                             estimate(leaf_), left_.plain && left_.k_contiguous && !left_.digits,
-                             right_.axis_contiguous && !right_.digits});
+                             estimate(leaf_), left_readable,
+                             right_.axis_contiguous && !right_.digits, pairs});
     PLAIT_LOG(debug, "contraction {} x {} x {}, batch {}: tile {} x {}, block {} x {}, k {}{}{}",
               to_string(m_), to_string(n_), to_string(k_), to_string(batch_), tiling_.rows,
               tiling_.columns(), tiling_.block_rows(), tiling_.block_panels * tiling_.columns(),
@@ -126,6 +135,7 @@ class ContractionLowering {
     left_.width = 1;
     while (left_.width < tiling_.rows) left_.width *= 2;
     left_.step = tiling_.rows;
+    if (tiling_.tiles) left_.width = left_.step = kernel::kTileRows, left_.in_rows = false;
     right_.width = tiling_.columns();
     right_.step = tiling_.columns();
     panels_ = values_.simplified(ceil_div(n_, tiling_.columns()));
@@ -137,12 +147,14 @@ class ContractionLowering {
     result_elements_ = result_elements(graph_, context_.plan, nest_);
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     block_ = values_.simplified(ceil_div(leaf_, blocks_));
-    fit_block_to_digits();
+    if (pairs) block_ = values_.simplified(ceil_div(block_, kPairBlock) * kPairBlock);
+    if (!pairs) fit_block_to_digits();
     packed_steps_ = block_.constant().value_or(tiling_.block_k);
     row_pitch_ = (packed_steps_ / tiling_.vector + 2) * tiling_.vector;
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
+    // Pairs are summed in memory.
     loops_epilogue_ =
-        epilogue > kUnrolledEpilogue + 1 || in_parts_ || result_digits_.axes.size() > 1;
+        epilogue > kUnrolledEpilogue + 1 || in_parts_ || pairs || result_digits_.axes.size() > 1;
   }
 
   // Parts of k hold whole inner digits where leaves do.
@@ -190,6 +202,7 @@ class ContractionLowering {
     factor.plain = layout.plain;
     factor.axis_contiguous = layout.own_contiguous;
     factor.k_contiguous = layout.k_contiguous;
+    factor.rows = layout.rows;
     if (!layout.is_view) return;
     factor.digits = DigitPacking::make(values_, graph_, context_.plan, dtype_,
                                        {factor.value, factor.tuple, factor.axes, contraction_.k},
@@ -199,11 +212,19 @@ class ContractionLowering {
   void allocate() {
     const int64_t accumulators = tiling_.rows * tiling_.columns();
     const auto lanes = static_cast<uint32_t>(tiling_.vector);
-    acc_ = values_.registers(dtype_, accumulators, lanes);
-    held_ = values_.registers(dtype_, tiling_.columns(), lanes);
+    if (tiling_.tiles) {
+      sums_ = values_.tiles(DType::f32, row_tiles() * tiling_.vectors);
+      left_pairs_ = values_.tiles(DType::u32, row_tiles());
+      right_pairs_ = values_.tiles(DType::u32, tiling_.vectors);
+    } else {
+      acc_ = values_.registers(dtype_, accumulators, lanes);
+      held_ = values_.registers(dtype_, tiling_.columns(), lanes);
+    }
     const int64_t waiting = tiling_.block_tiles * tiling_.block_panels;
     if (loops_epilogue_) tile_ = values_.local(dtype_, (in_parts_ ? waiting : 1) * accumulators);
     if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, waiting * accumulators);
+    if (in_pairs() && !tiling_.tiles) even_ = values_.local(dtype_, accumulators);
+    if (tiling_.tiles) return allocate_pairs();
     switch (tiling_.right) {
       case RightOperand::direct:
         break;
@@ -220,6 +241,29 @@ class ContractionLowering {
       packed_left_ = values_.local(dtype_, size);
     }
   }
+
+  void allocate_pairs() {
+    const int64_t pairs = packed_steps_ / 2;
+    packed_right_ =
+        tiling_.right == RightOperand::task
+            ? values_.local(DType::u32, pairs * tiling_.block_panels * right_.width)
+            : values_.workspace(DType::u32, batch_ * panels_ * all_pairs() * right_.width);
+    const auto packing = [this](Factor& factor) {
+      return std::make_unique<PairPacking>(
+          values_, factor.width, [this, &factor](const PackPlace& place, Expr panel) {
+            pack_elements(factor, place, panel);
+          });
+    };
+    right_.pairs = packing(right_);
+    if (tiling_.left_direct) return;
+    left_.pairs = packing(left_);
+    row_pitch_ = pairs + kernel::kTileRowBytes / 4;
+    packed_left_ = values_.local(DType::u32, row_pitch_ * tiling_.block_rows());
+  }
+
+  bool in_pairs() const { return contraction_.order == ContractionOrder::pairs; }
+  Expr all_pairs() const { return ceil_div(k_, kPairBlock) * (kPairBlock / 2); }
+  int64_t row_tiles() const { return tiling_.rows / kernel::kTileRows; }
 
   double task_cost() const {
     const double outputs =
@@ -270,9 +314,11 @@ class ContractionLowering {
   };
 
   Packed packed_right(Expr batch, Expr first_panel, const Part& part) const {
-    if (tiling_.right == RightOperand::task) return {Expr(), packed_steps_ * right_.width};
-    const Expr panel = k_ * right_.width;
-    return {values_.simplified((batch * panels_ + first_panel) * panel + part.start * right_.width),
+    const int64_t steps = tiling_.tiles ? 2 : 1;  // of an element
+    if (tiling_.right == RightOperand::task) return {Expr(), packed_steps_ / steps * right_.width};
+    const Expr panel = (tiling_.tiles ? all_pairs() : k_) * right_.width;
+    const Expr start = tiling_.tiles ? floor_div(part.start, 2) : part.start;
+    return {values_.simplified((batch * panels_ + first_panel) * panel + start * right_.width),
             panel};
   }
 
@@ -280,7 +326,8 @@ class ContractionLowering {
   void pack_shared() {
     constexpr int64_t kMostSteps = 256;
     const int64_t inner =
-        right_.digits ? right_.digits->k().inner().constant().value_or(1) : int64_t{1};
+        right_.digits && !tiling_.tiles ? right_.digits->k().inner().constant().value_or(1)
+                                        : int64_t{1};
     const int64_t steps = inner <= kMostSteps ? kMostSteps / inner * inner : kMostSteps;
     const Expr groups = ceil_div(panels_, kPackedPanels);
     const Expr parts = ceil_div(k_, steps);
@@ -312,11 +359,17 @@ class ContractionLowering {
     const PackPlace place{packed(factor), to.base, first, count, part.start, part.length};
     forget_other_axes(factor);
     if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
+    if (!factor.pairs) return pack_elements(factor, place, to.panel);
+    if (&factor == &left_) return factor.pairs->pack_rows(place, row_pitch_);
+    factor.pairs->pack_columns(place, to.panel);
+  }
+
+  void pack_elements(const Factor& factor, const PackPlace& place, Expr panel) {
     auto pack = [&](auto&& packing) {
       if (packs_along_k(factor)) {
-        packing.pack_transposed(place, factor.step, factor.width, to.panel);
+        packing.pack_transposed(place, factor.step, factor.width, panel);
       } else {
-        packing.pack_panels(place, factor.step, factor.width, to.panel);
+        packing.pack_panels(place, factor.step, factor.width, panel);
       }
     };
     if (factor.digits) return pack(*factor.digits);
@@ -335,7 +388,9 @@ class ContractionLowering {
         pack_panels(right_, first_panel, panels, part, right);
       }
       if (!tiling_.left_direct) {
-        pack_panels(left_, values_.simplified(floor_div(first_row, tiling_.rows)), tiles, part,
+        const int64_t panels_a_tile = tiling_.rows / left_.step;
+        pack_panels(left_, values_.simplified(floor_div(first_row, left_.step)),
+                    values_.simplified(tiles * panels_a_tile), part,
                     {Expr(), packed_steps_ * left_.width});
       }
       values_.loop(LoopKind::serial, panels, [&](Expr jp) {
@@ -345,7 +400,13 @@ class ContractionLowering {
                             values_.simplified((first_panel + jp) * tiling_.columns()),
                             (jp * tiling_.block_tiles + ip) * (tiling_.rows * tiling_.columns())};
           prefetch_results(place, part);
-          multiply(place, part);
+          if (tiling_.tiles) {
+            multiply_tiles(place, part);
+          } else if (in_pairs()) {
+            multiply_pairs(place, part);
+          } else {
+            multiply(place, part);
+          }
           finish(place, part);
         });
       });
@@ -465,27 +526,117 @@ class ContractionLowering {
             builder_.store(acc_, at, builder_.load(tile_, values_.simplified(place.slot + at)));
           });
         });
+    values_.loop(LoopKind::serial, part.length,
+                 [&](Expr step) { multiply_step(place, part, step); });
+  }
+
+  void multiply_step(const Place& place, const Part& part, Expr step) {
     auto update = [&](Expr i, Expr j, Expr lane, ValueId a) {
       const Expr at = register_at(i, j, lane);
       const ValueId b = builder_.load(held_, register_at(Expr(), j, lane));
       builder_.store(acc_, at, multiply_add(a, b, builder_.load(acc_, at)));
     };
-    values_.loop(LoopKind::serial, part.length, [&](Expr step) {
-      if (tiling_.rows >= tiling_.vectors) {
-        each_vector([&](Expr j, Expr lane) { hold_right(place, part, step, j, lane); });
-        values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
-          const ValueId a = left_element(place, part, i, step);
-          each_vector([&](Expr j, Expr lane) { update(i, j, lane, a); });
-        });
-      } else {
-        each_vector([&](Expr j, Expr lane) {
-          hold_right(place, part, step, j, lane);
-          for (int64_t i = 0; i < tiling_.rows; ++i) {
-            update(i, j, lane, left_element(place, part, i, step));
-          }
-        });
+    if (tiling_.rows >= tiling_.vectors) {
+      each_vector([&](Expr j, Expr lane) { hold_right(place, part, step, j, lane); });
+      values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
+        const ValueId a = left_element(place, part, i, step);
+        each_vector([&](Expr j, Expr lane) { update(i, j, lane, a); });
+      });
+      return;
+    }
+    each_vector([&](Expr j, Expr lane) {
+      hold_right(place, part, step, j, lane);
+      for (int64_t i = 0; i < tiling_.rows; ++i) {
+        update(i, j, lane, left_element(place, part, i, step));
       }
     });
+  }
+
+  // The same in the order of pairs: the chains of a block's even and odd steps, one after the
+  // other, and their sum onto what lies in memory.
+  void multiply_pairs(const Place& place, const Part& part) {
+    auto in_sum = [&](Expr at) { return values_.simplified(place.slot_in(in_parts_) + at); };
+    branch(
+        part.block, 0,
+        [&] { each_accumulator([&](Expr at) { builder_.store(tile_, in_sum(at), zero()); }); },
+        [] {});
+    values_.flush([&] {
+      values_.loop(LoopKind::serial, ceil_div(part.length, kPairBlock), [&](Expr block) {
+        const Expr first = block * kPairBlock;
+        const Expr length = values_.simplified(min(Expr(kPairBlock), part.length - first));
+        auto chain = [&](int64_t half) {
+          each_accumulator([&](Expr at) { builder_.store(acc_, at, zero()); });
+          const Expr steps = values_.simplified(floor_div(length + 1 - half, 2));
+          values_.loop(LoopKind::serial, steps, [&](Expr step) {
+            multiply_step(place, part, values_.simplified(first + 2 * step + half));
+          });
+        };
+        chain(0);
+        each_accumulator([&](Expr at) { builder_.store(even_, at, builder_.load(acc_, at)); });
+        chain(1);
+        each_accumulator([&](Expr at) {
+          const ValueId both = builder_.add(builder_.load(even_, at), builder_.load(acc_, at));
+          builder_.store(tile_, in_sum(at), builder_.add(builder_.load(tile_, in_sum(at)), both));
+        });
+      });
+    });
+  }
+
+  // The same in matrix registers.
+  void multiply_tiles(const Place& place, const Part& part) {
+    constexpr int64_t kSide = kernel::kTileRows, kPairs = kPairBlock / 2;
+    const Expr slot = place.slot_in(in_parts_);
+    auto each_sum = [&](const std::function<void(kernel::Place sums, kernel::Place memory)>& body) {
+      for (int64_t i = 0; i < row_tiles(); ++i) {
+        for (int64_t j = 0; j < tiling_.vectors; ++j) {
+          body({sums_, (i * tiling_.vectors + j) * kernel::kTileElements},
+               {tile_, values_.simplified(slot + i * kSide * tiling_.columns() + j * kSide)});
+        }
+      }
+    };
+    branch(
+        part.block, 0,
+        [&] { each_sum([&](kernel::Place sums, kernel::Place) { builder_.tile_zero(sums); }); },
+        [&] {
+          each_sum([&](kernel::Place sums, kernel::Place memory) {
+            builder_.tile_load(sums, memory, tiling_.columns(), kSide, kSide);
+          });
+        });
+    values_.loop(LoopKind::serial, ceil_div(part.length, kPairBlock), [&](Expr block) {
+      for (int64_t i = 0; i < row_tiles(); ++i) load_left_pairs(place, part, block, i);
+      for (int64_t j = 0; j < tiling_.vectors; ++j) {
+        const Expr at = place.packed_right + block * (kPairs * right_.width) + j * kSide;
+        builder_.tile_load({right_pairs_, j * kernel::kTileElements},
+                           {packed_right_, values_.simplified(at)}, right_.width, kPairs, kSide);
+      }
+      each_sum([&](kernel::Place sums, kernel::Place) {
+        const int64_t tile = *sums.at.constant() / kernel::kTileElements;
+        const int64_t i = tile / tiling_.vectors, j = tile % tiling_.vectors;
+        builder_.tile_dot(sums, {left_pairs_, i * kernel::kTileElements},
+                          {right_pairs_, j * kernel::kTileElements});
+      });
+    });
+    each_sum([&](kernel::Place sums, kernel::Place memory) {
+      builder_.tile_store(memory, sums, tiling_.columns());
+    });
+  }
+
+  // 16 rows of the left factor, from where it lies or as it is packed.
+  void load_left_pairs(const Place& place, const Part& part, Expr block, int64_t i) {
+    constexpr int64_t kSide = kernel::kTileRows;
+    const kernel::Place tile{left_pairs_, i * kernel::kTileElements};
+    if (!tiling_.left_direct) {
+      const Expr row = place.tile * tiling_.rows + i * kSide;
+      const Expr at = values_.simplified(row * row_pitch_ + block * (kPairBlock / 2));
+      return builder_.tile_load(tile, {packed_left_, at}, row_pitch_, kSide, kSide);
+    }
+    const FactorLayout::Rows& rows = *left_.rows;
+    const Expr row = place.row + i * kSide;
+    const Expr k = part.start + block * kPairBlock;
+    const Expr at = at_axes({rows.base})[0] + row * rows.pitch + k;
+    builder_.tile_load(tile, {values_.buffer_of(rows.source, false), values_.simplified(at)},
+                       rows.pitch, values_.simplified(max(Expr(), min(Expr(kSide), m_ - row))),
+                       values_.simplified(min(Expr(kPairBlock), k_ - k)));
   }
 
   // ---- after the product
@@ -503,8 +654,9 @@ class ContractionLowering {
       });
       return;
     }
-    const Expr slot = in_parts_ ? place.slot : Expr();
+    const Expr slot = place.slot_in(in_parts_);
     auto spill = [&] {
+      if (in_pairs()) return;  // it is there
       each_accumulator([&](Expr at) {
         builder_.store(tile_, values_.simplified(slot + at), builder_.load(acc_, at));
       });
@@ -527,7 +679,7 @@ class ContractionLowering {
     auto each = [&](bool first) {
       each_accumulator([&](Expr at) {
         const Expr to = values_.simplified(slot + at);
-        ValueId value = builder_.load(acc_, at);
+        ValueId value = in_pairs() ? builder_.load(tile_, to) : builder_.load(acc_, at);
         if (!first) value = builder_.add(builder_.load(sum_, to), value);
         builder_.store(sum_, to, value);
       });
@@ -604,6 +756,8 @@ class ContractionLowering {
   double epilogue_cost_ = 0;
   std::vector<ResultElement> result_elements_;
   BufferId acc_ = 0, held_ = 0, tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;
+  BufferId even_ = 0;                                  // pairs in vectors
+  BufferId sums_ = 0, left_pairs_ = 0, right_pairs_ = 0;  // pairs in matrix registers
 };
 
 }  // namespace

@@ -77,28 +77,62 @@ std::optional<Reads> reads_of(const Graph& graph, const fusion::FusionPlan& plan
   return reads;
 }
 
+namespace {
+
+// The distance of neighbours of the flat index over `axes` where it is the same everywhere.
+std::optional<Expr> flat_stride(Expr address, const std::vector<uint32_t>& axes,
+                                const std::vector<Expr>& extents) {
+  std::optional<Expr> stride;
+  Expr inner = 1;
+  for (size_t i = axes.size(); i-- > 0;) {
+    if (extents[axes[i]].is_constant(1)) continue;
+    const auto linear = linear_in(address, axes[i]);
+    if (!linear || !variables_of(linear->coefficient).empty()) return std::nullopt;
+    if (!stride) stride = linear->coefficient;
+    if (!(linear->coefficient == *stride * inner)) return std::nullopt;
+    inner = inner * extents[axes[i]];
+  }
+  return stride.value_or(Expr(1));
+}
+
+std::optional<FactorLayout::Rows> rows_of(Value source, Expr address,
+                                          const std::vector<uint32_t>& own,
+                                          const std::vector<uint32_t>& k,
+                                          const std::vector<Expr>& extents) {
+  const std::optional<Expr> pitch = flat_stride(address, own, extents);
+  const std::optional<Expr> step = flat_stride(address, k, extents);
+  if (!pitch || !step || !step->is_constant(1)) return std::nullopt;
+  Substitution start;
+  for (uint32_t axis : own) start.emplace(axis, 0);
+  for (uint32_t axis : k) start.emplace(axis, 0);
+  return FactorLayout::Rows{source, substitute(address, start), *pitch};
+}
+
+}  // namespace
+
 FactorLayout layout_of(const Graph& graph, const fusion::FusionPlan& plan, Value value,
                        const Tuple& tuple, const std::vector<Expr>& extents,
                        const std::vector<uint32_t>& own, const std::vector<uint32_t>& k) {
   Ranges ranges;
   for (uint32_t axis = 0; axis < extents.size(); ++axis) ranges.set(axis, extents[axis]);
   FactorLayout result;
+  bool casts = false, in_range = true;
   Value v = value;
   Tuple at = tuple;
   while (!plan.in_memory[v]) {
     const Node& node = graph.node(v);
     const bool follows = node.op == MetaOp::broadcast || node.op == MetaOp::reindex ||
                          node.op == MetaOp::cast || node.op == MetaOp::detach;
-    if (!follows || fusion::is_data_indexed(node)) return {false, false, false, false};
+    if (!follows || fusion::is_data_indexed(node)) return {false, false, false, false, {}};
     at = fusion::operand_tuple(graph, node, at, 0);
-    if (node.op == MetaOp::cast) result.plain = false;
+    if (node.op == MetaOp::cast) casts = true;
     const Shape& shape = graph.type(node.operands[0]).shape;
     for (size_t axis = 0; axis < at.size(); ++axis) {
       at[axis] = simplify(at[axis], ranges);
       const Interval interval = bounds(at[axis], ranges);
       const bool inside =
           interval.lo && *interval.lo >= 0 && prove_less(at[axis], shape[axis], ranges) == true;
-      result.plain = result.plain && inside;
+      in_range = in_range && inside;
     }
     v = node.operands[0];
   }
@@ -108,6 +142,8 @@ FactorLayout layout_of(const Graph& graph, const fusion::FusionPlan& plan, Value
     const auto linear = linear_in(address, axes.back());
     return linear && linear->coefficient.is_constant(1);
   };
+  result.plain = in_range && !casts;
+  if (in_range) result.rows = rows_of(v, address, own, k, extents);
   result.own_contiguous = contiguous(own);
   result.k_contiguous = contiguous(k);
   return result;

@@ -31,6 +31,13 @@ struct FactorLayout {
   bool is_view = true;  // views and casts of one value in memory
   bool plain = true;    // such a view, without casts, and always in range
   bool own_contiguous = false, k_contiguous = false;
+  // Where it is such a view, casts or not, always in range and in rows along k: element (i, k) of
+  // the flat indices lies at base + i * pitch + k. The base knows the batch axes.
+  struct Rows {
+    Value source;
+    Expr base, pitch;
+  };
+  std::optional<Rows> rows;
 };
 FactorLayout layout_of(const Graph& graph, const fusion::FusionPlan& plan, Value value,
                        const Tuple& tuple, const std::vector<Expr>& extents,

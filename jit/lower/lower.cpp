@@ -15,6 +15,8 @@ template <class F>
 void for_each_expression(kernel::Block& block, F&& f) {
   for (kernel::Instruction& instruction : block) {
     f(instruction.expression);
+    for (kernel::Place& place : instruction.places) f(place.at);
+    for (Expr* e : {&instruction.pitch, &instruction.rows, &instruction.columns}) f(*e);
     for_each_expression(instruction.body, f);
   }
 }
@@ -34,6 +36,7 @@ void renumber_buffers(kernel::Block& block, const std::vector<kernel::BufferId>&
     if (kernel::class_of(instruction.op) == kernel::OpClass::memory) {
       instruction.buffer = to[instruction.buffer];
     }
+    for (kernel::Place& place : instruction.places) place.buffer = to[place.buffer];
     renumber_buffers(instruction.body, to);
   }
 }

@@ -6,6 +6,9 @@
 #include <limits>
 #include <vector>
 
+#include "core/reduction_order.h"
+#include "jit/kernel/kir.h"
+
 namespace plait::lower {
 namespace {
 
@@ -22,11 +25,15 @@ constexpr double kPageStart = 80;          // a part of a row where it lies on a
 constexpr double kPageNearStart = 8;       // the same in L2
 constexpr double kTransposed = 1.5;        // packing across the vectors, to packing along them
 constexpr double kTileStart = 30;          // filling and emptying the registers, a branch
+constexpr double kTileMultiply = 0.08;     // a vector's in matrix registers
 constexpr double kTaskStart = 1000;        // about 200 ns
 constexpr double kBarrier = 40000;
 
 // A row of the right operand costs a page; so many are streams that prefetching follows.
 constexpr double kDirectSteps = 32;
+
+// Fewer rows or columns leave most of a matrix register empty.
+constexpr double kLeastTileSide = 9;
 
 // One address register a row; x86-64 has about nine to spare.
 constexpr int64_t kMostDirectRows = 8;
@@ -92,20 +99,20 @@ std::vector<Tile> promising_tiles(const Target& target, int64_t lanes, double m,
 class BlockSearch {
  public:
   BlockSearch(const Target& target, int64_t size, const ProductShape& shape, const Tile& tile,
-              int64_t lanes, bool left_direct)
+              int64_t lanes, bool left_direct, bool tiles)
       : shape_(shape),
         size_(static_cast<double>(size)),
         lanes_(static_cast<double>(lanes)),
         l1_(static_cast<double>(target.l1_bytes)),
         l2_(static_cast<double>(target.l2_bytes)),
         cpus_(static_cast<double>(target.cpus)) {
-    tiling_ = {lanes, tile.rows, tile.vectors, 1, 1, 1, left_direct, RightOperand::task};
+    tiling_ = {lanes, tile.rows, tile.vectors, 1, 1, 1, left_direct, RightOperand::task, tiles};
     row_tiles_ = std::ceil(shape.m / static_cast<double>(tile.rows));
     panels_ = std::ceil(shape.n / static_cast<double>(tiling_.columns()));
   }
 
   void run() {
-    if (shape_.right_readable && row_tiles_ == 1) {
+    if (shape_.right_readable && row_tiles_ == 1 && !tiling_.tiles) {
       tiling_.right = RightOperand::direct;
       search_blocks(kDirectSteps);
       return;
@@ -124,6 +131,7 @@ class BlockSearch {
 
  private:
   void search_blocks(double block_k) {
+    if (shape_.pairs) block_k = padded(block_k, kPairBlock);
     tiling_.block_k = static_cast<int64_t>(std::min(block_k, shape_.leaf));
     const std::vector<int64_t> tiles = equal_blocks(row_tiles_), panels = equal_blocks(panels_);
     for (const int64_t block_tiles : tiles) {
@@ -196,7 +204,8 @@ class BlockSearch {
 
   double task_cost() const {
     const Tile tile{tiling_.rows, tiling_.vectors};
-    double multiply = rows() * vectors() * shape_.k * slowdown(tile);
+    double multiply =
+        rows() * vectors() * shape_.k * (tiling_.tiles ? kTileMultiply : slowdown(tile));
     // Each tile reads its panel from L1, or all of it from L2.
     if (panel_bytes() > kUsable * l1_) multiply *= 1 + 0.35 / static_cast<double>(tiling_.rows);
     const double excess = working_bytes() / (kUsable * l2_);
@@ -259,7 +268,9 @@ int64_t lanes_of(const Target& target, DType dtype) {
 }
 
 Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shape) {
-  const auto size = static_cast<int64_t>(dtype_size(dtype));
+  const bool in_tiles =
+      shape.pairs && target.tiles && std::min(shape.m, shape.n) >= kLeastTileSide;
+  const auto size = static_cast<int64_t>(dtype_size(in_tiles ? DType::bf16 : dtype));
   const int64_t lanes = lanes_of(target, dtype);
   ProductShape product = shape;
   for (double* extent : {&product.batch, &product.m, &product.n, &product.k, &product.leaf}) {
@@ -268,9 +279,17 @@ Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shap
   std::vector<BlockSearch> searches;
   for (const bool left_direct : {false, true}) {
     if (left_direct && !product.left_readable) continue;
+    if (in_tiles) {
+      // Of eight registers, two by two or one by three hold sums.
+      const Tile tile = shape.m <= kernel::kTileRows ? Tile{kernel::kTileRows, 3}
+                                                     : Tile{2 * kernel::kTileRows, 2};
+      searches.emplace_back(target, size, product, tile, lanes, left_direct, true);
+      searches.back().run();
+      continue;
+    }
     const int64_t most_rows = left_direct ? kMostDirectRows : kMostRows;
     for (const Tile& tile : promising_tiles(target, lanes, product.m, product.n, most_rows)) {
-      searches.emplace_back(target, size, product, tile, lanes, left_direct);
+      searches.emplace_back(target, size, product, tile, lanes, left_direct, false);
       searches.back().run();
     }
   }

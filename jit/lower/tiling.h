@@ -14,6 +14,7 @@ struct ProductShape {
   double leaf;          // steps of k that are added in one chain
   bool left_readable;   // the left operand lies contiguous along k, nothing to compute
   bool right_readable;  // the right operand lies contiguous along n, at most to be widened
+  bool pairs = false;   // of bf16
 };
 
 // A task takes `block_tiles` by `block_panels` register tiles, and k in parts: a part of each
@@ -33,6 +34,8 @@ struct Tiling {
   int64_t block_k;       // the most steps of k in a part
   bool left_direct;      // the left operand is read where it lies, through one pointer a row
   RightOperand right;
+
+  bool tiles = false;  // matrix registers: `rows` and `vectors` count their rows and columns
 
   int64_t columns() const { return vector * vectors; }  // of a panel
   int64_t block_rows() const { return rows * block_tiles; }

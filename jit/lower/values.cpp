@@ -73,6 +73,14 @@ void Values::when(ValueId condition, const std::function<void()>& body) {
   guarded_scope(condition, {}, body);
 }
 
+void Values::flush(const std::function<void()>& body) {
+  builder_.flush([&] {
+    scopes_.emplace_back();
+    body();
+    pop_scope();
+  });
+}
+
 void Values::guarded_scope(ValueId condition, const std::vector<std::pair<Expr, Expr>>& in_range,
                            const std::function<void()>& body) {
   builder_.when(condition, [&] {
@@ -171,6 +179,16 @@ BufferId Values::registers(DType dtype, int64_t size, uint32_t lanes) {
   buffer.scope = kernel::BufferScope::registers;
   buffer.access = kernel::Access::read_write;
   buffer.lanes = lanes;
+  return builder_.add_buffer(std::move(buffer));
+}
+
+BufferId Values::tiles(DType dtype, int64_t count) {
+  kernel::Buffer buffer;
+  buffer.name = fmt::format("t{}", builder_.kernel().buffers.size());
+  buffer.dtype = dtype;
+  buffer.size = count * kernel::kTileElements;
+  buffer.scope = kernel::BufferScope::tiles;
+  buffer.access = kernel::Access::read_write;
   return builder_.add_buffer(std::move(buffer));
 }
 

@@ -36,6 +36,7 @@ class Values {
   void phase(Expr extent, double cost, const std::function<void(Expr)>& body);
   void loop(LoopKind kind, Expr extent, const std::function<void(Expr)>& body);
   void when(ValueId condition, const std::function<void()>& body);
+  void flush(const std::function<void()>& body);
   // `body` where e < limit; without a branch where that is certain or impossible.
   void when_less(Expr e, Expr limit, const std::function<void()>& body);
   // `inside` where every index lies in [0, its extent), `outside` (if given) elsewhere; no branch
@@ -77,6 +78,7 @@ class Values {
   BufferId workspace(DType dtype, Expr size);
   BufferId local(DType dtype, Expr size);
   BufferId registers(DType dtype, int64_t size, uint32_t lanes);
+  BufferId tiles(DType dtype, int64_t count);
   ValueId narrow(ValueId id, DType dtype) { return builder_.cast(dtype, id); }
 
   // Addresses of values of `count` elements run over one flat axis: buffers get the size `symbol`.

@@ -8,6 +8,32 @@
 
 namespace plait::fusion {
 
+namespace {
+
+// Whether every element is a bf16 number: a cast from bf16, seen through views.
+bool is_widened_bf16(const Graph& graph, Value v) {
+  while (true) {
+    const Node& node = graph.node(v);
+    switch (node.op) {
+      case MetaOp::cast:
+        return graph.type(node.operands[0]).dtype == DType::bf16;
+      case MetaOp::reindex: {
+        const Scalar& fill = node.attributes.fill;
+        if (fill.cast(DType::bf16).as_double() != fill.as_double()) return false;
+        break;
+      }
+      case MetaOp::broadcast:
+      case MetaOp::detach:
+        break;
+      default:
+        return false;
+    }
+    v = node.operands[0];
+  }
+}
+
+}  // namespace
+
 std::optional<Contraction> match_contraction(const Graph& graph, Value reduce, std::string* why) {
   const Node& node = graph.node(reduce);
   if (node.op != MetaOp::reduce || node.reduce() != ReduceOp::sum) return std::nullopt;
@@ -38,6 +64,10 @@ std::optional<Contraction> match_contraction(const Graph& graph, Value reduce, s
   const Tuple at = operand_tuple(graph, node, tuple, 0, reduced);
   result.left = product.operands[0];
   result.right = product.operands[1];
+  if (product.type.dtype == DType::f32 && is_widened_bf16(graph, result.left) &&
+      is_widened_bf16(graph, result.right)) {
+    result.order = ContractionOrder::pairs;
+  }
   result.left_tuple = at;
   result.right_tuple = at;
 

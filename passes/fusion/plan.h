@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/graph/graph.h"
+#include "core/reduction_order.h"
 
 namespace plait::fusion {
 
@@ -40,6 +41,7 @@ struct Contraction {
   std::vector<uint32_t> batch, m, n;  // group axes
   std::vector<uint32_t> k;            // variables, in row-major order of the reduced axes
   std::vector<Expr> k_extents;
+  ContractionOrder order = ContractionOrder::chain;
 
   friend bool operator==(const Contraction&, const Contraction&) = default;
 };

@@ -1,0 +1,37 @@
+// Packing a contraction's factor as pairs of bf16 along k, as matrix registers take them. What
+// another packing lays out as f32 panels, a few steps at a time, is narrowed: every element is a
+// bf16 number.
+#pragma once
+
+#include <functional>
+
+#include "jit/lower/plain_packing.h"
+
+namespace plait::lower {
+
+class PairPacking {
+ public:
+  // Packs f32 panels of `width` elements a step, one every `panel` elements of the buffer.
+  using Panels = std::function<void(const PackPlace& place, Expr panel)>;
+  PairPacking(Values& values, int64_t width, Panels panels);
+
+  // Panels of [pair][width], one every `panel` elements. Past the end of k there are zeros, up to
+  // a whole block of pairs.
+  void pack_columns(const PackPlace& place, Expr panel);
+  // The `width` rows of each panel, `pitch` apart, with pairs side by side.
+  void pack_rows(const PackPlace& place, Expr pitch);
+
+ private:
+  // `panel` of the result is panel `staged` of the stage.
+  using Store = std::function<void(Expr panel, Expr staged, Expr block)>;
+  void each_block(const PackPlace& place, const Store& store);
+  ValueId pair(Expr staged, Expr pair, Expr column);
+
+  Values& values_;
+  kernel::Builder& builder_;
+  int64_t width_;
+  Panels panels_;
+  BufferId stage_;
+};
+
+}  // namespace plait::lower
