@@ -117,12 +117,9 @@ class ContractionLowering {
     leaf_ = values_.simplified(contraction_leaf(k_, contraction_.order));
     leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
-    const bool left_readable =
-        pairs ? left_.rows.has_value() && graph_.type(left_.rows->source).dtype == DType::bf16
-              : left_.plain && left_.k_contiguous && !left_.digits;
     tiling_ = choose_tiling(context_.target, dtype_,
                             {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
-                             estimate(leaf_), left_readable,
+                             estimate(leaf_), left_.plain && left_.k_contiguous && !left_.digits,
                              right_.axis_contiguous && !right_.digits, pairs});
     PLAIT_LOG(debug, "contraction {} x {} x {}, batch {}: tile {} x {}, block {} x {}, k {}{}{}",
               to_string(m_), to_string(n_), to_string(k_), to_string(batch_), tiling_.rows,
@@ -255,10 +252,8 @@ class ContractionLowering {
           });
     };
     right_.pairs = packing(right_);
-    if (tiling_.left_direct) return;
-    left_.pairs = packing(left_);
-    row_pitch_ = pairs + kernel::kTileRowBytes / 4;
-    packed_left_ = values_.local(DType::u32, row_pitch_ * tiling_.block_rows());
+    packed_left_ = values_.local(DType::u32, pairs * tiling_.block_rows());
+    if (!lies_in_tiles(left_)) left_.pairs = packing(left_);
   }
 
   bool in_pairs() const { return contraction_.order == ContractionOrder::pairs; }
@@ -359,9 +354,34 @@ class ContractionLowering {
     const PackPlace place{packed(factor), to.base, first, count, part.start, part.length};
     forget_other_axes(factor);
     if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
-    if (!factor.pairs) return pack_elements(factor, place, to.panel);
-    if (&factor == &left_) return factor.pairs->pack_rows(place, row_pitch_);
-    factor.pairs->pack_columns(place, to.panel);
+    if (!tiling_.tiles) return pack_elements(factor, place, to.panel);
+    if (&factor == &right_) return factor.pairs->pack_columns(place, to.panel);
+    if (factor.pairs) return factor.pairs->pack_tiles(place, to.panel);
+    copy_tiles(factor, place, to.panel);
+  }
+
+  // Rows of bf16 along k.
+  bool lies_in_tiles(const Factor& factor) const {
+    return factor.rows && graph_.type(factor.rows->source).dtype == DType::bf16;
+  }
+
+  // Through a matrix register, with zeros past the ends.
+  void copy_tiles(const Factor& factor, const PackPlace& place, Expr panel) {
+    const kernel::Place tile{left_pairs_, 0};
+    const BufferId from = values_.buffer_of(factor.rows->source, false);
+    const Expr base = at_axes({factor.rows->base})[0];
+    values_.loop(LoopKind::serial, place.count, [&](Expr p) {
+      const Expr row = values_.simplified((place.first + p) * factor.step);
+      const Expr rows = values_.simplified(max(Expr(), min(Expr(factor.step), factor.extent - row)));
+      values_.loop(LoopKind::serial, ceil_div(place.length, kPairBlock), [&](Expr block) {
+        const Expr k = values_.simplified(place.start + block * kPairBlock);
+        builder_.tile_load(tile, {from, values_.simplified(base + row * factor.rows->pitch + k)},
+                           factor.rows->pitch, rows,
+                           values_.simplified(min(Expr(kPairBlock), k_ - k)));
+        const Expr to = place.base + p * panel + block * kernel::kTileElements;
+        builder_.tile_store({place.to, values_.simplified(to)}, tile, kernel::kTileRowBytes / 4);
+      });
+    });
   }
 
   void pack_elements(const Factor& factor, const PackPlace& place, Expr panel) {
@@ -391,7 +411,7 @@ class ContractionLowering {
         const int64_t panels_a_tile = tiling_.rows / left_.step;
         pack_panels(left_, values_.simplified(floor_div(first_row, left_.step)),
                     values_.simplified(tiles * panels_a_tile), part,
-                    {Expr(), packed_steps_ * left_.width});
+                    {Expr(), packed_steps_ * left_.width / (tiling_.tiles ? 2 : 1)});
       }
       values_.loop(LoopKind::serial, panels, [&](Expr jp) {
         values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
@@ -603,7 +623,12 @@ class ContractionLowering {
           });
         });
     values_.loop(LoopKind::serial, ceil_div(part.length, kPairBlock), [&](Expr block) {
-      for (int64_t i = 0; i < row_tiles(); ++i) load_left_pairs(place, part, block, i);
+      for (int64_t i = 0; i < row_tiles(); ++i) {
+        const Expr panel = place.tile * row_tiles() + i;
+        const Expr at = panel * (packed_steps_ / 2 * left_.width) + block * kernel::kTileElements;
+        builder_.tile_load({left_pairs_, i * kernel::kTileElements},
+                           {packed_left_, values_.simplified(at)}, kSide, kSide, kSide);
+      }
       for (int64_t j = 0; j < tiling_.vectors; ++j) {
         const Expr at = place.packed_right + block * (kPairs * right_.width) + j * kSide;
         builder_.tile_load({right_pairs_, j * kernel::kTileElements},
@@ -619,24 +644,6 @@ class ContractionLowering {
     each_sum([&](kernel::Place sums, kernel::Place memory) {
       builder_.tile_store(memory, sums, tiling_.columns());
     });
-  }
-
-  // 16 rows of the left factor, from where it lies or as it is packed.
-  void load_left_pairs(const Place& place, const Part& part, Expr block, int64_t i) {
-    constexpr int64_t kSide = kernel::kTileRows;
-    const kernel::Place tile{left_pairs_, i * kernel::kTileElements};
-    if (!tiling_.left_direct) {
-      const Expr row = place.tile * tiling_.rows + i * kSide;
-      const Expr at = values_.simplified(row * row_pitch_ + block * (kPairBlock / 2));
-      return builder_.tile_load(tile, {packed_left_, at}, row_pitch_, kSide, kSide);
-    }
-    const FactorLayout::Rows& rows = *left_.rows;
-    const Expr row = place.row + i * kSide;
-    const Expr k = part.start + block * kPairBlock;
-    const Expr at = at_axes({rows.base})[0] + row * rows.pitch + k;
-    builder_.tile_load(tile, {values_.buffer_of(rows.source, false), values_.simplified(at)},
-                       rows.pitch, values_.simplified(max(Expr(), min(Expr(kSide), m_ - row))),
-                       values_.simplified(min(Expr(kPairBlock), k_ - k)));
   }
 
   // ---- after the product

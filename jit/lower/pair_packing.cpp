@@ -73,7 +73,7 @@ void PairPacking::pack_columns(const PackPlace& place, Expr panel) {
   });
 }
 
-void PairPacking::pack_rows(const PackPlace& place, Expr pitch) {
+void PairPacking::pack_tiles(const PackPlace& place, Expr panel) {
   PLAIT_INTERNAL_CHECK(width_ == kLanes && kPairs == kLanes, "tiles are square");
   const BufferId square = values_.registers(DType::u32, kLanes * kLanes, kLanes);
   auto each = [&](const std::function<void(Expr row, Expr lane)>& body) {
@@ -87,9 +87,10 @@ void PairPacking::pack_rows(const PackPlace& place, Expr pitch) {
     });
     builder_.transpose(square);
     each([&](Expr row, Expr lane) {
-      const Expr to = place.base + (p * kLanes + row) * pitch + block * kPairs + lane;
+      const Expr in_tile = row * kLanes + lane;
+      const Expr to = place.base + p * panel + block * kernel::kTileElements + in_tile;
       builder_.store(place.to, values_.simplified(to),
-                     builder_.load(square, values_.simplified(row * kLanes + lane)));
+                     builder_.load(square, values_.simplified(in_tile)));
     });
   });
 }

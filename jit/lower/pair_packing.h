@@ -18,8 +18,8 @@ class PairPacking {
   // Panels of [pair][width], one every `panel` elements. Past the end of k there are zeros, up to
   // a whole block of pairs.
   void pack_columns(const PackPlace& place, Expr panel);
-  // The `width` rows of each panel, `pitch` apart, with pairs side by side.
-  void pack_rows(const PackPlace& place, Expr pitch);
+  // Each block of pairs of a panel's `width` rows as a tile, one panel every `panel` elements.
+  void pack_tiles(const PackPlace& place, Expr panel);
 
  private:
   // `panel` of the result is panel `staged` of the stage.

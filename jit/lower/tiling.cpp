@@ -26,6 +26,7 @@ constexpr double kPageNearStart = 8;       // the same in L2
 constexpr double kTransposed = 1.5;        // packing across the vectors, to packing along them
 constexpr double kTileStart = 30;          // filling and emptying the registers, a branch
 constexpr double kTileMultiply = 0.08;     // a vector's in matrix registers
+constexpr double kFarTile = 1.8;            // of them, where the panel is read from L2
 constexpr double kTaskStart = 1000;        // about 200 ns
 constexpr double kBarrier = 40000;
 
@@ -207,7 +208,9 @@ class BlockSearch {
     double multiply =
         rows() * vectors() * shape_.k * (tiling_.tiles ? kTileMultiply : slowdown(tile));
     // Each tile reads its panel from L1, or all of it from L2.
-    if (panel_bytes() > kUsable * l1_) multiply *= 1 + 0.35 / static_cast<double>(tiling_.rows);
+    if (panel_bytes() > kUsable * l1_) {
+      multiply *= tiling_.tiles ? kFarTile : 1 + 0.35 / static_cast<double>(tiling_.rows);
+    }
     const double excess = working_bytes() / (kUsable * l2_);
     if (excess > 1) multiply *= std::pow(excess, 0.1);
     const bool packs_right = tiling_.right == RightOperand::task;
@@ -278,7 +281,7 @@ Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shap
   }
   std::vector<BlockSearch> searches;
   for (const bool left_direct : {false, true}) {
-    if (left_direct && !product.left_readable) continue;
+    if (left_direct && (in_tiles || !product.left_readable)) continue;
     if (in_tiles) {
       // Of eight registers, two by two or one by three hold sums.
       const Tile tile = shape.m <= kernel::kTileRows ? Tile{kernel::kTileRows, 3}

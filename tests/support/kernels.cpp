@@ -102,6 +102,7 @@ Kernel elementwise(Op op, DType type, DType result, int64_t width) {
             break;
           case OpClass::immediate:
           case OpClass::memory:
+          case OpClass::tile:
           case OpClass::structure:
             PLAIT_UNREACHABLE("{} is not elementwise", name_of(op));
         }
