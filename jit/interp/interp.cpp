@@ -86,7 +86,8 @@ class Execution {
       case kernel::OpClass::draw: {
         RawValue operands[4];
         for (size_t k = 0; k < i.operands.size(); ++k) operands[k] = values_[i.operands[k]];
-        if (flushes_ && is_float(kernel_.type(i.result))) {
+        const bool sums = i.op == Op::add || i.op == Op::fma;
+        if (flushes_ && sums && kernel_.type(i.result) == DType::f32) {
           values_[i.result] = flushed(i.op, operands);
           return;
         }
