@@ -329,7 +329,9 @@ namespace {
 
 constexpr float kLeastNormal = std::numeric_limits<float>::min();
 
-float without_subnormal(float a) { return std::fabs(a) < kLeastNormal ? std::copysign(0.0f, a) : a; }
+float without_subnormal(float a) {
+  return std::fabs(a) < kLeastNormal ? std::copysign(0.0f, a) : a;
+}
 
 }  // namespace
 

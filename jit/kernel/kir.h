@@ -42,8 +42,8 @@ enum class BufferScope : uint8_t {
               // fastest axis with coefficient 1 (or 0: a uniform element). `lanes` elements form
               // one SIMD value; a vector access may cover part of one. Undefined at the iteration's
               // start
-  tiles,      // matrix registers, kTileElements of f32 (sums) or u32 (pairs of bf16) each. Undefined
-              // at the iteration's start
+  tiles,  // matrix registers, kTileElements of f32 (sums) or u32 (pairs of bf16) each. Undefined
+          // at the iteration's start
 };
 enum class Access : uint8_t {
   read,

@@ -31,8 +31,8 @@ size_t operand_count(Op op);
 DType result_type(Op op, std::span<const DType> operands);
 
 // Empty if operands and result fit the op, else the rule that is broken. `result` is ignored where
-// there is none. Memory, tile and structure ops are checked for their operands alone: index, buffer and
-// body belong to verify().
+// there is none. Memory, tile and structure ops are checked for their operands alone: index, buffer
+// and body belong to verify().
 std::string type_error(Op op, std::span<const DType> operands, DType result);
 
 }  // namespace plait::kernel

@@ -8,7 +8,8 @@
 //   number and v the vector variable around the access. The `lanes` elements that form one SIMD
 //   value hold the whole access: c mod lanes + extent <= lanes. A transpose takes lanes^2 elements
 //   and stands outside vector loops.
-// - Tiles hold f32 or u32; a tile's index is a multiple of kTileElements once unrolled variables are
+// - Tiles hold f32 or u32; a tile's index is a multiple of kTileElements once unrolled variables
+// are
 //   numbers. Tile ops stand outside vector loops. Rows and columns of a load are at most 16 and 64
 //   bytes; all that it or a store touches lies in the buffer.
 // - Below `flush`, floats are f32, and no op but add and fma computes one.
@@ -215,7 +216,8 @@ class Verifier {
     }
     const std::string error = type_error(i.op, operands, result);
     check(error.empty(), "{}", error);
-    check(i.body.empty() || i.op == Op::loop || i.op == Op::when || i.op == Op::flush, "has a body");
+    check(i.body.empty() || i.op == Op::loop || i.op == Op::when || i.op == Op::flush,
+          "has a body");
     if (flushes_ && result_is_float(i)) {
       const bool moves = i.op == Op::load || i.op == Op::constant || i.op == Op::select ||
                          class_of(i.op) == OpClass::conversion;
@@ -371,8 +373,8 @@ class Verifier {
       }
       check(b.scope == BufferScope::tiles, "{} holds no tiles", b.name);
       const bool sums = i.op == Op::tile_dot && k == 0;
-      check(i.op != Op::tile_dot || b.dtype == (sums ? DType::f32 : DType::u32),
-            "{} holds {}", b.name, dtype_name(b.dtype));
+      check(i.op != Op::tile_dot || b.dtype == (sums ? DType::f32 : DType::u32), "{} holds {}",
+            b.name, dtype_name(b.dtype));
       for (uint32_t v : variables_of(place.at))
         check(variables_[v].role == Role::unrolled, "the tile depends on variable i{}", v);
       check(is_multiple_of(place.at, kTileElements), "{} is no tile", to_string(place.at));

@@ -17,9 +17,8 @@ std::string phase_symbol(const std::string& kernel_name, size_t phase) {
 }
 
 bool has_tiles(const Kernel& kernel) {
-  return std::any_of(kernel.buffers.begin(), kernel.buffers.end(), [](const Buffer& buffer) {
-    return buffer.scope == BufferScope::tiles;
-  });
+  return std::any_of(kernel.buffers.begin(), kernel.buffers.end(),
+                     [](const Buffer& buffer) { return buffer.scope == BufferScope::tiles; });
 }
 
 std::unique_ptr<llvm::Module> emit_module(const Kernel& kernel, llvm::LLVMContext& context,

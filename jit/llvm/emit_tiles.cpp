@@ -28,8 +28,7 @@ llvm::Value* Emitter::entry_slot(int64_t bytes) {
 // All tiles have all rows and bytes. The bytes of a configuration (Intel SDM, LDTILECFG): 0 the
 // palette, 16 + 2i the bytes of a row, 48 + i the rows of tile i.
 void Emitter::configure_tiles() {
-  function_->addFnAttr("target-features",
-                       fmt::format("+{}", fmt::join(kTileFeatures, ",+")));
+  function_->addFnAttr("target-features", fmt::format("+{}", fmt::join(kTileFeatures, ",+")));
   std::array<uint8_t, 64> bytes{};
   bytes[0] = 1;
   for (int64_t i = 0; i < kMostTiles; ++i) {
@@ -68,10 +67,10 @@ void Emitter::emit_tile(const Instruction& in) {
       return load_tile(in, from, step(in.places[1]));
     }
     case Op::tile_store:
-      b_.CreateIntrinsic(llvm::Intrinsic::x86_tilestored64, {},
-                         {tile_number(in.places[1]),
-                          pointer(in.places[0].buffer, resolve(in.places[0].at)),
-                          step(in.places[0])});
+      b_.CreateIntrinsic(
+          llvm::Intrinsic::x86_tilestored64, {},
+          {tile_number(in.places[1]), pointer(in.places[0].buffer, resolve(in.places[0].at)),
+           step(in.places[0])});
       return;
     default:
       b_.CreateIntrinsic(
@@ -86,8 +85,7 @@ void Emitter::load_tile(const Instruction& in, llvm::Value* from, llvm::Value* s
     b_.CreateIntrinsic(llvm::Intrinsic::x86_tileloadd64, {},
                        {tile_number(in.places[0]), first, distance});
   };
-  const auto size =
-      static_cast<int64_t>(dtype_size(kernel_.buffers[in.places[1].buffer].dtype));
+  const auto size = static_cast<int64_t>(dtype_size(kernel_.buffers[in.places[1].buffer].dtype));
   const int64_t most_columns = kernel::kTileRowBytes / size;
   const Expr rows = resolve(in.rows), columns = resolve(in.columns);
   if (rows.is_constant(kernel::kTileRows) && columns.is_constant(most_columns)) {
@@ -120,19 +118,19 @@ llvm::Value* Emitter::copy_rows(const Instruction& in, llvm::Value* from, llvm::
   std::vector<llvm::Constant*> numbers;
   for (unsigned lane = 0; lane < lanes; ++lane) numbers.push_back(b_.getInt16(lane));
   llvm::Value* columns = b_.CreateTrunc(scalar_index(resolve(in.columns)), b_.getInt16Ty());
-  llvm::Value* inside = b_.CreateICmpULT(llvm::ConstantVector::get(numbers),
-                                         b_.CreateVectorSplat(lanes, columns));
+  llvm::Value* inside =
+      b_.CreateICmpULT(llvm::ConstantVector::get(numbers), b_.CreateVectorSplat(lanes, columns));
   llvm::Value* rows = scalar_index(resolve(in.rows));
   for (int64_t row = 0; row < kernel::kTileRows; ++row) {
     // No lane of a row past the last is read.
     llvm::Value* exists = b_.CreateICmpSLT(b_.getInt64(row), rows);
     llvm::Value* mask = b_.CreateAnd(inside, b_.CreateVectorSplat(lanes, exists));
-    llvm::Value* source =
-        b_.CreateGEP(b_.getInt8Ty(), from, b_.CreateMul(step, b_.getInt64(row)));
-    llvm::Value* bits = b_.CreateMaskedLoad(vector, source, llvm::Align(element->getPrimitiveSizeInBits() / 8), mask, zeros);
-    b_.CreateAlignedStore(
-        bits, b_.CreateConstGEP1_64(b_.getInt8Ty(), slot, row * kernel::kTileRowBytes),
-        llvm::Align(64));
+    llvm::Value* source = b_.CreateGEP(b_.getInt8Ty(), from, b_.CreateMul(step, b_.getInt64(row)));
+    llvm::Value* bits = b_.CreateMaskedLoad(
+        vector, source, llvm::Align(element->getPrimitiveSizeInBits() / 8), mask, zeros);
+    b_.CreateAlignedStore(bits,
+                          b_.CreateConstGEP1_64(b_.getInt8Ty(), slot, row * kernel::kTileRowBytes),
+                          llvm::Align(64));
   }
   return slot;
 }

@@ -172,7 +172,8 @@ class NativeBackend final : public Backend {
     std::string object = compile_object(*module, isa_);
     ++compiled_;
     std::vector<std::string> features = isa_.features;
-    if (has_tiles(kernel)) features.insert(features.end(), kTileFeatures.begin(), kTileFeatures.end());
+    if (has_tiles(kernel))
+      features.insert(features.end(), kTileFeatures.begin(), kTileFeatures.end());
     cache_.store(key, {kernel.name, std::move(features), object});
     return load_object(object, symbols_of(kernel.name, kernel.phases.size()));
   }

@@ -10,6 +10,7 @@
 #include "jit/lower/pair_packing.h"
 #include "jit/lower/plain_packing.h"
 #include "jit/lower/prefetch.h"
+#include "jit/lower/product_tiles.h"
 #include "jit/lower/result_elements.h"
 #include "jit/lower/tiling.h"
 #include "passes/fusion/roles.h"
@@ -65,21 +66,6 @@ class ContractionLowering {
     std::unique_ptr<DigitPacking> digits{};  // where m or n and k are more than one run each
     bool in_rows = false;  // packed as it lies, row by row along k: the left factor only
     std::optional<FactorLayout::Rows> rows{};  // where it lies so in memory
-  };
-
-  // A block of a leaf of k.
-  struct Part {
-    Expr leaf, block;
-    Expr start, length;
-  };
-
-  // Where a tile lies in the result, and among the tiles that wait in memory.
-  struct Place {
-    Expr tile, packed_right;  // in its task; where its panel's part lies
-    Expr row, column;
-    Expr slot;
-
-    Expr slot_in(bool in_parts) const { return in_parts ? slot : Expr(); }
   };
 
   // ---- preparation
@@ -208,20 +194,13 @@ class ContractionLowering {
 
   void allocate() {
     const int64_t accumulators = tiling_.rows * tiling_.columns();
-    const auto lanes = static_cast<uint32_t>(tiling_.vector);
-    if (tiling_.tiles) {
-      sums_ = values_.tiles(DType::f32, row_tiles() * tiling_.vectors);
-      left_pairs_ = values_.tiles(DType::u32, row_tiles());
-      right_pairs_ = values_.tiles(DType::u32, tiling_.vectors);
-    } else {
-      acc_ = values_.registers(dtype_, accumulators, lanes);
-      held_ = values_.registers(dtype_, tiling_.columns(), lanes);
-    }
     const int64_t waiting = tiling_.block_tiles * tiling_.block_panels;
     if (loops_epilogue_) tile_ = values_.local(dtype_, (in_parts_ ? waiting : 1) * accumulators);
     if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, waiting * accumulators);
-    if (in_pairs() && !tiling_.tiles) even_ = values_.local(dtype_, accumulators);
     if (tiling_.tiles) return allocate_pairs();
+    vector_tile_ = std::make_unique<VectorTile>(
+        values_, dtype_, tiling_, [this](auto&&... at) { return left_element(at...); },
+        [this](auto&&... at) { hold_right(at...); });
     switch (tiling_.right) {
       case RightOperand::direct:
         break;
@@ -240,16 +219,17 @@ class ContractionLowering {
   }
 
   void allocate_pairs() {
+    matrix_tile_ = std::make_unique<MatrixTile>(values_, tiling_, packed_steps_);
     const int64_t pairs = packed_steps_ / 2;
     packed_right_ =
         tiling_.right == RightOperand::task
             ? values_.local(DType::u32, pairs * tiling_.block_panels * right_.width)
             : values_.workspace(DType::u32, batch_ * panels_ * all_pairs() * right_.width);
     const auto packing = [this](Factor& factor) {
-      return std::make_unique<PairPacking>(
-          values_, factor.width, [this, &factor](const PackPlace& place, Expr panel) {
-            pack_elements(factor, place, panel);
-          });
+      return std::make_unique<PairPacking>(values_, factor.width,
+                                           [this, &factor](const PackPlace& place, Expr panel) {
+                                             pack_elements(factor, place, panel);
+                                           });
     };
     right_.pairs = packing(right_);
     packed_left_ = values_.local(DType::u32, pairs * tiling_.block_rows());
@@ -258,7 +238,6 @@ class ContractionLowering {
 
   bool in_pairs() const { return contraction_.order == ContractionOrder::pairs; }
   Expr all_pairs() const { return ceil_div(k_, kPairBlock) * (kPairBlock / 2); }
-  int64_t row_tiles() const { return tiling_.rows / kernel::kTileRows; }
 
   double task_cost() const {
     const double outputs =
@@ -308,7 +287,7 @@ class ContractionLowering {
     Expr base, panel;
   };
 
-  Packed packed_right(Expr batch, Expr first_panel, const Part& part) const {
+  Packed packed_right(Expr batch, Expr first_panel, const KPart& part) const {
     const int64_t steps = tiling_.tiles ? 2 : 1;  // of an element
     if (tiling_.right == RightOperand::task) return {Expr(), packed_steps_ / steps * right_.width};
     const Expr panel = (tiling_.tiles ? all_pairs() : k_) * right_.width;
@@ -320,9 +299,9 @@ class ContractionLowering {
   // All of the right operand, a few panels and steps a task.
   void pack_shared() {
     constexpr int64_t kMostSteps = 256;
-    const int64_t inner =
-        right_.digits && !tiling_.tiles ? right_.digits->k().inner().constant().value_or(1)
-                                        : int64_t{1};
+    const int64_t inner = right_.digits && !tiling_.tiles
+                              ? right_.digits->k().inner().constant().value_or(1)
+                              : int64_t{1};
     const int64_t steps = inner <= kMostSteps ? kMostSteps / inner * inner : kMostSteps;
     const Expr groups = ceil_div(panels_, kPackedPanels);
     const Expr parts = ceil_div(k_, steps);
@@ -331,7 +310,7 @@ class ContractionLowering {
       const Expr batch = floor_div(p, groups * parts);
       const Expr first = values_.simplified(mod(floor_div(p, parts), groups) * kPackedPanels);
       const Expr start = values_.simplified(mod(p, parts) * steps);
-      const Part part{Expr(), Expr(), start, values_.simplified(min(Expr(steps), k_ - start))};
+      const KPart part{Expr(), Expr(), start, values_.simplified(min(Expr(steps), k_ - start))};
       set_batch(batch);
       pack_panels(right_, first, values_.simplified(min(Expr(kPackedPanels), panels_ - first)),
                   part, packed_right(batch, first, part));
@@ -349,7 +328,7 @@ class ContractionLowering {
   }
 
   // `count` panels from `first`, over a part of k: [panel][step][width].
-  void pack_panels(const Factor& factor, Expr first, Expr count, const Part& part,
+  void pack_panels(const Factor& factor, Expr first, Expr count, const KPart& part,
                    const Packed& to) {
     const PackPlace place{packed(factor), to.base, first, count, part.start, part.length};
     forget_other_axes(factor);
@@ -357,7 +336,7 @@ class ContractionLowering {
     if (!tiling_.tiles) return pack_elements(factor, place, to.panel);
     if (&factor == &right_) return factor.pairs->pack_columns(place, to.panel);
     if (factor.pairs) return factor.pairs->pack_tiles(place, to.panel);
-    copy_tiles(factor, place, to.panel);
+    pack_tiles(factor, place, to.panel);
   }
 
   // Rows of bf16 along k.
@@ -365,22 +344,15 @@ class ContractionLowering {
     return factor.rows && graph_.type(factor.rows->source).dtype == DType::bf16;
   }
 
-  // Through a matrix register, with zeros past the ends.
-  void copy_tiles(const Factor& factor, const PackPlace& place, Expr panel) {
-    const kernel::Place tile{left_pairs_, 0};
-    const BufferId from = values_.buffer_of(factor.rows->source, false);
-    const Expr base = at_axes({factor.rows->base})[0];
+  void pack_tiles(const Factor& factor, const PackPlace& place, Expr panel) {
+    const FactorLayout::Rows& from = *factor.rows;
+    const BufferId buffer = values_.buffer_of(from.source, false);
+    const Expr base = at_axes({from.base})[0] + place.start;
     values_.loop(LoopKind::serial, place.count, [&](Expr p) {
       const Expr row = values_.simplified((place.first + p) * factor.step);
-      const Expr rows = values_.simplified(max(Expr(), min(Expr(factor.step), factor.extent - row)));
-      values_.loop(LoopKind::serial, ceil_div(place.length, kPairBlock), [&](Expr block) {
-        const Expr k = values_.simplified(place.start + block * kPairBlock);
-        builder_.tile_load(tile, {from, values_.simplified(base + row * factor.rows->pitch + k)},
-                           factor.rows->pitch, rows,
-                           values_.simplified(min(Expr(kPairBlock), k_ - k)));
-        const Expr to = place.base + p * panel + block * kernel::kTileElements;
-        builder_.tile_store({place.to, values_.simplified(to)}, tile, kernel::kTileRowBytes / 4);
-      });
+      const Expr rows = max(Expr(), min(Expr(factor.step), factor.extent - row));
+      matrix_tile_->pack({buffer, base + row * from.pitch}, from.pitch, values_.simplified(rows),
+                         place.length, k_ - place.start, {place.to, place.base + p * panel});
     });
   }
 
@@ -402,7 +374,7 @@ class ContractionLowering {
     const Expr rows = values_.simplified(min(Expr(tiling_.block_rows()), m_ - first_row));
     const Expr tiles = values_.simplified(ceil_div(rows, tiling_.rows));
     const Expr panels = values_.simplified(min(Expr(tiling_.block_panels), panels_ - first_panel));
-    each_part([&](const Part& part) {
+    each_part([&](const KPart& part) {
       const Packed right = packed_right(batch, first_panel, part);
       if (tiling_.right == RightOperand::task) {
         pack_panels(right_, first_panel, panels, part, right);
@@ -415,17 +387,19 @@ class ContractionLowering {
       }
       values_.loop(LoopKind::serial, panels, [&](Expr jp) {
         values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
-          const Place place{ip, values_.simplified(right.base + jp * right.panel),
-                            values_.simplified(first_row + ip * tiling_.rows),
-                            values_.simplified((first_panel + jp) * tiling_.columns()),
-                            (jp * tiling_.block_tiles + ip) * (tiling_.rows * tiling_.columns())};
+          const TilePlace place{ip, values_.simplified(right.base + jp * right.panel),
+                                values_.simplified(first_row + ip * tiling_.rows),
+                                values_.simplified((first_panel + jp) * tiling_.columns()),
+                                in_parts_ ? values_.simplified((jp * tiling_.block_tiles + ip) *
+                                                               (tiling_.rows * tiling_.columns()))
+                                          : Expr()};
           prefetch_results(place, part);
-          if (tiling_.tiles) {
-            multiply_tiles(place, part);
+          if (matrix_tile_) {
+            matrix_tile_->multiply(place, part, packed_left_, packed_right_, tile_);
           } else if (in_pairs()) {
-            multiply_pairs(place, part);
+            vector_tile_->multiply_pairs(place, part, tile_);
           } else {
-            multiply(place, part);
+            vector_tile_->multiply(place, part, tile_);
           }
           finish(place, part);
         });
@@ -433,7 +407,7 @@ class ContractionLowering {
     });
   }
 
-  void each_part(const std::function<void(const Part&)>& body) {
+  void each_part(const std::function<void(const KPart&)>& body) {
     auto loop = [&](Expr count, const std::function<void(Expr)>& inside) {
       if (count.is_constant(1)) return inside(Expr());
       values_.loop(LoopKind::serial, count, inside);
@@ -450,17 +424,7 @@ class ContractionLowering {
     });
   }
 
-  Expr register_at(Expr row, Expr vector, Expr lane) const {
-    return values_.simplified((row * tiling_.vectors + vector) * tiling_.vector + lane);
-  }
-
-  void each_vector(const std::function<void(Expr vector, Expr lane)>& body) {
-    values_.loop(LoopKind::unrolled, tiling_.vectors, [&](Expr j) {
-      values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) { body(j, lane); });
-    });
-  }
-
-  ValueId left_element(const Place& place, const Part& part, Expr row, Expr step) {
+  ValueId left_element(const TilePlace& place, const KPart& part, Expr row, Expr step) {
     if (left_.in_rows) {
       const Expr at = (place.tile * tiling_.rows + row) * row_pitch_ + step;
       return builder_.load(packed_left_, values_.simplified(at));
@@ -474,47 +438,28 @@ class ContractionLowering {
     return element(left_, values_.simplified(index), values_.simplified(part.start + step));
   }
 
-  // One vector of the right operand into the registers that hold it.
-  void hold_right(const Place& place, const Part& part, Expr step, Expr j, Expr lane) {
-    const Expr to = register_at(Expr(), j, lane);
+  void hold_right(const TilePlace& place, const KPart& part, Expr step, Expr j, Expr lane,
+                  BufferId held, Expr to) {
     const Expr in_panel = j * tiling_.vector + lane;
     if (tiling_.right == RightOperand::direct) {
       const Expr k = values_.simplified(part.start + step);
-      return plain(right_).store_padded(place.column + in_panel, k, held_, to);
+      return plain(right_).store_padded(place.column + in_panel, k, held, to);
     }
     const Expr at = place.packed_right + step * right_.width + in_panel;
-    builder_.store(held_, to, builder_.load(packed_right_, values_.simplified(at)));
-  }
-
-  ValueId multiply_add(ValueId a, ValueId b, ValueId c) {
-    return is_float(dtype_) ? builder_.fma(a, b, c) : builder_.add(builder_.mul(a, b), c);
-  }
-
-  void each_accumulator(const std::function<void(Expr at)>& body) {
-    values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
-      each_vector([&](Expr j, Expr lane) { body(register_at(i, j, lane)); });
-    });
-  }
-
-  // `yes` where a == b, else `no`; without a branch where that is certain.
-  void branch(Expr a, Expr b, const std::function<void()>& yes, const std::function<void()>& no) {
-    if (values_.simplified(a - b).is_constant(0)) return yes();
-    const ValueId equal = builder_.binary(kernel::Op::eq, builder_.index(values_.simplified(a)),
-                                          builder_.index(values_.simplified(b)));
-    values_.when(equal, yes);
-    values_.when(builder_.unary(kernel::Op::bit_not, equal), no);
+    builder_.store(held, to, builder_.load(packed_right_, values_.simplified(at)));
   }
 
   // The rows of a tile's results lie on a page each, where the hardware does not look ahead: what
   // the end of the product touches is fetched while the product is computed.
-  void prefetch_results(const Place& place, const Part& part) {
+  void prefetch_results(const TilePlace& place, const KPart& part) {
     if (fusion::estimated_elements({block_}) < kLongPart) return;
-    branch(
+    values_.branch_equal(
         part.block, blocks_ - 1,
-        [&] { branch(part.leaf, leaves_ - 1, [&] { prefetch_rows(place); }, [] {}); }, [] {});
+        [&] { values_.branch_equal(part.leaf, leaves_ - 1, [&] { prefetch_rows(place); }, [] {}); },
+        [] {});
   }
 
-  void prefetch_rows(const Place& place) {
+  void prefetch_rows(const TilePlace& place) {
     values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
       for (const ResultElement& element : result_elements_) {
         auto index_at = [&](Expr column) {
@@ -535,140 +480,28 @@ class ContractionLowering {
     });
   }
 
-  // The tile of registers over one part of k: a leaf's first block starts at zero, the others where
-  // the block before stopped. The smaller operand is held; the other streams.
-  void multiply(const Place& place, const Part& part) {
-    branch(
-        part.block, 0,
-        [&] { each_accumulator([&](Expr at) { builder_.store(acc_, at, zero()); }); },
-        [&] {
-          each_accumulator([&](Expr at) {
-            builder_.store(acc_, at, builder_.load(tile_, values_.simplified(place.slot + at)));
-          });
-        });
-    values_.loop(LoopKind::serial, part.length,
-                 [&](Expr step) { multiply_step(place, part, step); });
-  }
-
-  void multiply_step(const Place& place, const Part& part, Expr step) {
-    auto update = [&](Expr i, Expr j, Expr lane, ValueId a) {
-      const Expr at = register_at(i, j, lane);
-      const ValueId b = builder_.load(held_, register_at(Expr(), j, lane));
-      builder_.store(acc_, at, multiply_add(a, b, builder_.load(acc_, at)));
-    };
-    if (tiling_.rows >= tiling_.vectors) {
-      each_vector([&](Expr j, Expr lane) { hold_right(place, part, step, j, lane); });
-      values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
-        const ValueId a = left_element(place, part, i, step);
-        each_vector([&](Expr j, Expr lane) { update(i, j, lane, a); });
-      });
-      return;
-    }
-    each_vector([&](Expr j, Expr lane) {
-      hold_right(place, part, step, j, lane);
-      for (int64_t i = 0; i < tiling_.rows; ++i) {
-        update(i, j, lane, left_element(place, part, i, step));
-      }
-    });
-  }
-
-  // The same in the order of pairs: the chains of a block's even and odd steps, one after the
-  // other, and their sum onto what lies in memory.
-  void multiply_pairs(const Place& place, const Part& part) {
-    auto in_sum = [&](Expr at) { return values_.simplified(place.slot_in(in_parts_) + at); };
-    branch(
-        part.block, 0,
-        [&] { each_accumulator([&](Expr at) { builder_.store(tile_, in_sum(at), zero()); }); },
-        [] {});
-    values_.flush([&] {
-      values_.loop(LoopKind::serial, ceil_div(part.length, kPairBlock), [&](Expr block) {
-        const Expr first = block * kPairBlock;
-        const Expr length = values_.simplified(min(Expr(kPairBlock), part.length - first));
-        auto chain = [&](int64_t half) {
-          each_accumulator([&](Expr at) { builder_.store(acc_, at, zero()); });
-          const Expr steps = values_.simplified(floor_div(length + 1 - half, 2));
-          values_.loop(LoopKind::serial, steps, [&](Expr step) {
-            multiply_step(place, part, values_.simplified(first + 2 * step + half));
-          });
-        };
-        chain(0);
-        each_accumulator([&](Expr at) { builder_.store(even_, at, builder_.load(acc_, at)); });
-        chain(1);
-        each_accumulator([&](Expr at) {
-          const ValueId both = builder_.add(builder_.load(even_, at), builder_.load(acc_, at));
-          builder_.store(tile_, in_sum(at), builder_.add(builder_.load(tile_, in_sum(at)), both));
-        });
-      });
-    });
-  }
-
-  // The same in matrix registers.
-  void multiply_tiles(const Place& place, const Part& part) {
-    constexpr int64_t kSide = kernel::kTileRows, kPairs = kPairBlock / 2;
-    const Expr slot = place.slot_in(in_parts_);
-    auto each_sum = [&](const std::function<void(kernel::Place sums, kernel::Place memory)>& body) {
-      for (int64_t i = 0; i < row_tiles(); ++i) {
-        for (int64_t j = 0; j < tiling_.vectors; ++j) {
-          body({sums_, (i * tiling_.vectors + j) * kernel::kTileElements},
-               {tile_, values_.simplified(slot + i * kSide * tiling_.columns() + j * kSide)});
-        }
-      }
-    };
-    branch(
-        part.block, 0,
-        [&] { each_sum([&](kernel::Place sums, kernel::Place) { builder_.tile_zero(sums); }); },
-        [&] {
-          each_sum([&](kernel::Place sums, kernel::Place memory) {
-            builder_.tile_load(sums, memory, tiling_.columns(), kSide, kSide);
-          });
-        });
-    values_.loop(LoopKind::serial, ceil_div(part.length, kPairBlock), [&](Expr block) {
-      for (int64_t i = 0; i < row_tiles(); ++i) {
-        const Expr panel = place.tile * row_tiles() + i;
-        const Expr at = panel * (packed_steps_ / 2 * left_.width) + block * kernel::kTileElements;
-        builder_.tile_load({left_pairs_, i * kernel::kTileElements},
-                           {packed_left_, values_.simplified(at)}, kSide, kSide, kSide);
-      }
-      for (int64_t j = 0; j < tiling_.vectors; ++j) {
-        const Expr at = place.packed_right + block * (kPairs * right_.width) + j * kSide;
-        builder_.tile_load({right_pairs_, j * kernel::kTileElements},
-                           {packed_right_, values_.simplified(at)}, right_.width, kPairs, kSide);
-      }
-      each_sum([&](kernel::Place sums, kernel::Place) {
-        const int64_t tile = *sums.at.constant() / kernel::kTileElements;
-        const int64_t i = tile / tiling_.vectors, j = tile % tiling_.vectors;
-        builder_.tile_dot(sums, {left_pairs_, i * kernel::kTileElements},
-                          {right_pairs_, j * kernel::kTileElements});
-      });
-    });
-    each_sum([&](kernel::Place sums, kernel::Place memory) {
-      builder_.tile_store(memory, sums, tiling_.columns());
-    });
-  }
-
   // ---- after the product
 
-  void finish(const Place& place, const Part& part) {
+  void finish(const TilePlace& place, const KPart& part) {
     const Expr row = place.row, column = place.column;
     if (!loops_epilogue_) {
       values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
         values_.when_less(row + i, m_, [&] {
-          each_vector([&](Expr j, Expr lane) {
+          vector_tile_->each_vector([&](Expr j, Expr lane) {
             store_results(row + i, column + j * tiling_.vector + lane,
-                          [&] { return builder_.load(acc_, register_at(i, j, lane)); });
+                          [&] { return accumulator(vector_tile_->register_at(i, j, lane)); });
           });
         });
       });
       return;
     }
-    const Expr slot = place.slot_in(in_parts_);
+    const Expr slot = place.slot;
     auto spill = [&] {
       if (in_pairs()) return;  // it is there
-      each_accumulator([&](Expr at) {
-        builder_.store(tile_, values_.simplified(slot + at), builder_.load(acc_, at));
-      });
+      vector_tile_->each_accumulator(
+          [&](Expr at) { builder_.store(tile_, values_.simplified(slot + at), accumulator(at)); });
     };
-    branch(
+    values_.branch_equal(
         part.block, blocks_ - 1,
         [&] {
           if (leaves_.is_constant(1)) {
@@ -676,22 +509,33 @@ class ContractionLowering {
             return loop_over_tile(tile_, row, column, slot);
           }
           add_leaf(part, slot);
-          branch(part.leaf, leaves_ - 1, [&] { loop_over_tile(sum_, row, column, slot); }, [] {});
+          values_.branch_equal(
+              part.leaf, leaves_ - 1, [&] { loop_over_tile(sum_, row, column, slot); }, [] {});
         },
         spill);
   }
 
-  // The leaf's registers onto the sum of the leaves before.
-  void add_leaf(const Part& part, Expr slot) {
+  ValueId accumulator(Expr at) { return builder_.load(vector_tile_->accumulators(), at); }
+
+  // The leaf's sums onto those of the leaves before.
+  void add_leaf(const KPart& part, Expr slot) {
+    auto add = [&](Expr at, ValueId value, bool first) {
+      const Expr to = values_.simplified(slot + at);
+      if (!first) value = builder_.add(builder_.load(sum_, to), value);
+      builder_.store(sum_, to, value);
+    };
     auto each = [&](bool first) {
-      each_accumulator([&](Expr at) {
-        const Expr to = values_.simplified(slot + at);
-        ValueId value = in_pairs() ? builder_.load(tile_, to) : builder_.load(acc_, at);
-        if (!first) value = builder_.add(builder_.load(sum_, to), value);
-        builder_.store(sum_, to, value);
+      if (!in_pairs()) {
+        return vector_tile_->each_accumulator([&](Expr at) { add(at, accumulator(at), first); });
+      }
+      values_.loop(LoopKind::serial, tiling_.rows * tiling_.vectors, [&](Expr v) {
+        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
+          const Expr at = v * tiling_.vector + lane;
+          add(at, builder_.load(tile_, values_.simplified(slot + at)), first);
+        });
       });
     };
-    branch(part.leaf, 0, [&] { each(true); }, [&] { each(false); });
+    values_.branch_equal(part.leaf, 0, [&] { each(true); }, [&] { each(false); });
   }
 
   void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot) {
@@ -762,9 +606,9 @@ class ContractionLowering {
   bool in_parts_ = false, loops_epilogue_ = false;
   double epilogue_cost_ = 0;
   std::vector<ResultElement> result_elements_;
-  BufferId acc_ = 0, held_ = 0, tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;
-  BufferId even_ = 0;                                  // pairs in vectors
-  BufferId sums_ = 0, left_pairs_ = 0, right_pairs_ = 0;  // pairs in matrix registers
+  std::unique_ptr<VectorTile> vector_tile_;
+  std::unique_ptr<MatrixTile> matrix_tile_;  // one of the two
+  BufferId tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;
 };
 
 }  // namespace

@@ -26,7 +26,7 @@ constexpr double kPageNearStart = 8;       // the same in L2
 constexpr double kTransposed = 1.5;        // packing across the vectors, to packing along them
 constexpr double kTileStart = 30;          // filling and emptying the registers, a branch
 constexpr double kTileMultiply = 0.08;     // a vector's in matrix registers
-constexpr double kFarTile = 1.8;            // of them, where the panel is read from L2
+constexpr double kFarTile = 1.8;           // of them, where the panel is read from L2
 constexpr double kTaskStart = 1000;        // about 200 ns
 constexpr double kBarrier = 40000;
 
@@ -271,8 +271,7 @@ int64_t lanes_of(const Target& target, DType dtype) {
 }
 
 Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shape) {
-  const bool in_tiles =
-      shape.pairs && target.tiles && std::min(shape.m, shape.n) >= kLeastTileSide;
+  const bool in_tiles = shape.pairs && target.tiles && std::min(shape.m, shape.n) >= kLeastTileSide;
   const auto size = static_cast<int64_t>(dtype_size(in_tiles ? DType::bf16 : dtype));
   const int64_t lanes = lanes_of(target, dtype);
   ProductShape product = shape;

@@ -98,6 +98,15 @@ void Values::guarded_scope(ValueId condition, const std::vector<std::pair<Expr, 
   });
 }
 
+void Values::branch_equal(Expr a, Expr b, const std::function<void()>& yes,
+                          const std::function<void()>& no) {
+  if (simplified(a - b).is_constant(0)) return yes();
+  const ValueId equal =
+      builder_.binary(Op::eq, builder_.index(simplified(a)), builder_.index(simplified(b)));
+  when(equal, yes);
+  when(builder_.unary(Op::bit_not, equal), no);
+}
+
 void Values::when_less(Expr e, Expr limit, const std::function<void()>& body) {
   if (facts_.proves_nonnegative(limit - e - 1)) return body();
   if (prove_less(e, limit, ranges()) == false) return;

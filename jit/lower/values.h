@@ -37,6 +37,9 @@ class Values {
   void loop(LoopKind kind, Expr extent, const std::function<void(Expr)>& body);
   void when(ValueId condition, const std::function<void()>& body);
   void flush(const std::function<void()>& body);
+  // `yes` where a == b, else `no`; without a branch where that is certain.
+  void branch_equal(Expr a, Expr b, const std::function<void()>& yes,
+                    const std::function<void()>& no);
   // `body` where e < limit; without a branch where that is certain or impossible.
   void when_less(Expr e, Expr limit, const std::function<void()>& body);
   // `inside` where every index lies in [0, its extent), `outside` (if given) elsewhere; no branch
