@@ -59,8 +59,8 @@ class Backend {
 
 // jit/interp: the definition of kernel IR; counts bytes (byte_counts.h). Never optimised.
 std::unique_ptr<Backend> make_interpreter_backend();
-// jit/llvm: native code for this machine, or for `cpu` (an LLVM CPU name such as
-// "x86-64-v3") to inspect code; run() is a UserError if this machine lacks its features.
+// jit/llvm: native code for this machine, or for `cpu` (an LLVM CPU name such as "x86-64-v3" or
+// "aarch64:neoverse-n1") to inspect code; run() is a UserError if this machine lacks its features.
 // cache_folder: where object code is kept between runs; empty: nowhere. An unusable folder costs
 // one warning (jit/llvm/object_cache.h).
 std::unique_ptr<Backend> make_llvm_backend(const std::string& cpu = "",

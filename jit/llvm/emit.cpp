@@ -81,8 +81,10 @@ void Emitter::emit_phase(size_t index) {
   for (unsigned i = 0; i < 6; ++i) function_->getArg(i)->setName(names[i]);
   function_->addFnAttr(llvm::Attribute::NoUnwind);
   // Take 512-bit registers where the target has them.
-  function_->addFnAttr("min-legal-vector-width", "512");
-  function_->addFnAttr("prefer-vector-width", "512");
+  if (isa_.is_x86) {
+    function_->addFnAttr("min-legal-vector-width", "512");
+    function_->addFnAttr("prefer-vector-width", "512");
+  }
 
   b_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function_));
   frames_.emplace_back();

@@ -88,10 +88,13 @@ llvm::Value* Emitter::float_binary(Op op, llvm::Value* a, llvm::Value* b) {
   }
 }
 
-// x86 has `a < b ? a : b` as one instruction: b if either is NaN or both are zeros. Both orders
-// together know everything: they differ for NaNs alone, whose bits survive an `or`, and for zeros,
-// whose `or` is the smaller and whose `and` the greater one.
+// One instruction with AArch64. x86 has `a < b ? a : b` as one: b if either is NaN or both are
+// zeros. Both orders together know everything: they differ for NaNs alone, whose bits survive an
+// `or`, and for zeros, whose `or` is the smaller and whose `and` the greater one.
 llvm::Value* Emitter::float_extremum(bool greatest, llvm::Value* a, llvm::Value* b) {
+  if (isa_.has_extrema)
+    return b_.CreateBinaryIntrinsic(greatest ? llvm::Intrinsic::maximum : llvm::Intrinsic::minimum,
+                                    a, b);
   auto pick = [&](llvm::Value* x, llvm::Value* y) {
     llvm::Value* first = greatest ? b_.CreateFCmpOGT(x, y) : b_.CreateFCmpOLT(x, y);
     return b_.CreateSelect(first, x, y);

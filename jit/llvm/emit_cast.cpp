@@ -41,6 +41,9 @@ llvm::Value* Emitter::cast(DType from, DType to, llvm::Value* a) {
 llvm::Value* Emitter::float_to_integer(DType to, llvm::Value* a) {
   unsigned width = dtype_size(to) * 8;
   bool sign = is_signed(to);
+  if (isa_.has_saturating_casts)
+    return b_.CreateIntrinsic(sign ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat,
+                              {with_lanes_of(a, value_type(to)), a->getType()}, {a});
   // Narrow integers are cut from 32 bits, in which every float type holds their bounds exactly.
   llvm::Type* type = with_lanes_of(a, b_.getIntNTy(std::max(width, 32u)));
   double least = sign ? -std::ldexp(1.0, width - 1) : 0.0;

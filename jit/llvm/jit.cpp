@@ -95,7 +95,7 @@ class NativeBackend final : public Backend {
  public:
   NativeBackend(const std::string& cpu, const std::filesystem::path& cache_folder)
       : isa_(cpu.empty() ? host_isa() : isa_of_cpu(cpu)),
-        runs_(host_has(isa_.features)),
+        runs_(host_runs(isa_)),
         cache_(cache_folder) {
     for (const std::string& feature : isa_.features) features_ += feature + ",";
   }

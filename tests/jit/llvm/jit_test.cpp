@@ -124,6 +124,23 @@ TEST_CASE("code for another machine is not run") {
   CHECK_THROWS_WITH(compiled->run(0, {}), Catch::Contains("[run] add was compiled for bdver4"));
 }
 
+TEST_CASE("code for another architecture is inspected, not run") {
+  const native::Isa isa = native::isa_of_cpu("aarch64:neoverse-n1");
+  CHECK(std::count(isa.features.begin(), isa.features.end(), "neon") == 1);
+  CHECK(!native::host_has(isa.features));
+  CHECK(!native::host_runs(isa));
+  CHECK(native::host_runs(native::host_isa()));
+  auto backend = make_llvm_backend("aarch64:neoverse-n1");
+  auto compiled = backend->compile(adder());
+  CHECK(backend->counts().compiled == 0);
+  CHECK_THAT(compiled->source("llvm"), !Catch::Contains("x86"));
+  CHECK_THAT(compiled->source("asm"), Catch::Contains("fadd\tv"));
+  CHECK_THROWS_WITH(compiled->run(0, {}),
+                    Catch::Contains("[run] add was compiled for neoverse-n1"));
+  CHECK_THROWS_WITH(make_llvm_backend("aarch64:x86-64-v3"),
+                    Catch::Contains("no CPU named `aarch64:x86-64-v3`"));
+}
+
 TEST_CASE("kernels that differ in name alone share code") {
   auto backend = make_llvm_backend();
   auto first = backend->compile(adder("first")), second = backend->compile(adder("second"));

@@ -1,11 +1,10 @@
 // The register tile of a matrix product must compile to fused multiply-adds on registers alone: no
 // accumulator may move to the stack, whatever the tile that fits the registers.
-#include <algorithm>
 #include <catch2/catch.hpp>
-#include <sstream>
 
 #include "jit/backend.h"
 #include "jit/kernel/builder.h"
+#include "tests/jit/assembly.h"
 #include "tests/jit/llvm/compare.h"
 
 using namespace plait;
@@ -68,53 +67,45 @@ Kernel micro_kernel(Tile tile, bool wide, int64_t vector) {
   return kernel;
 }
 
-// The instructions of the loop that holds the multiply-adds.
-std::vector<std::string> inner_loop(const std::string& assembly) {
-  std::vector<std::string> lines, block;
-  std::istringstream in(assembly);
-  bool has_fma = false;
-  for (std::string line; std::getline(in, line);) {
-    bool label = !line.empty() && line[0] != '\t' && line.find(':') != std::string::npos;
-    if (label) {
-      if (has_fma) return block;
-      block.clear();
-      continue;
-    }
-    block.push_back(line);
-    has_fma |= line.find("vfmadd") != std::string::npos;
-  }
-  return has_fma ? block : std::vector<std::string>{};
-}
-
-int64_t count(const std::vector<std::string>& lines, const std::string& text) {
-  return std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
-    return line.find(text) != std::string::npos;
-  });
-}
-
-void check_tile(const std::string& cpu, Tile tile, bool wide, int64_t vector) {
-  INFO(cpu << " " << tile.rows << "x" << tile.columns);
+void check_tile(const Machine& machine, Tile tile, bool wide) {
+  INFO(machine.cpu << " " << tile.rows << "x" << tile.columns);
+  const int64_t vector = machine.target.vector_bytes / 4;
   Kernel kernel = micro_kernel(tile, wide, vector);
-  std::string assembly = make_llvm_backend(cpu)->compile(kernel)->source("asm");
-  std::vector<std::string> loop = inner_loop(assembly);
+  std::string assembly = make_llvm_backend(machine.cpu)->compile(kernel)->source("asm");
   INFO(assembly);
-  int64_t products = tile.rows * tile.columns / vector;
-  CHECK(count(loop, "vfmadd") == products);
-  CHECK(count(loop, "rsp") == 0);
-  CHECK(count(loop, "vmovaps") == 0);  // no copies between registers
-  // Besides products: a load for each vector and broadcast, and the loop's own few.
-  CHECK(static_cast<int64_t>(loop.size()) <= products + tile.rows + tile.columns / vector + 8);
+  int64_t products = tile.rows * tile.columns / vector, found = 0;
+  for (const Lines& loop : innermost_loops(assembly)) {
+    if (count(loop, machine.fma) == 0) continue;
+    ++found;
+    CHECK(count(loop, machine.fma) == products);
+    CHECK(count(loop, machine.stack) == 0);
+    CHECK(count(loop, machine.copy) == 0);
+    // Besides products: a load for each vector and broadcast, and the loop's own few.
+    CHECK(static_cast<int64_t>(loop.size()) <= products + tile.rows + tile.columns / vector + 8);
+  }
+  CHECK(found == 1);
 }
 
 }  // namespace
 
 TEST_CASE("register tiles stay in registers") {
-  for (Tile tile : {Tile{6, 16}, Tile{4, 24}, Tile{5, 16}, Tile{12, 8}})
-    check_tile("x86-64-v3", tile, false, 8);
-  check_tile("x86-64-v3", Tile{3, 32}, true, 8);
-  check_tile("x86-64-v3", Tile{2, 48}, true, 8);
-  for (Tile tile : {Tile{14, 32}, Tile{12, 32}, Tile{8, 48}, Tile{6, 64}})
-    check_tile("x86-64-v4", tile, false, 16);
+  for (const Machine& machine : machines()) {
+    switch (machine.target.vector_bytes) {
+      case 64:
+        for (Tile tile : {Tile{14, 32}, Tile{12, 32}, Tile{8, 48}, Tile{6, 64}})
+          check_tile(machine, tile, false);
+        break;
+      case 32:
+        for (Tile tile : {Tile{6, 16}, Tile{4, 24}, Tile{5, 16}, Tile{12, 8}})
+          check_tile(machine, tile, false);
+        for (Tile tile : {Tile{3, 32}, Tile{2, 48}}) check_tile(machine, tile, true);
+        break;
+      default:
+        for (Tile tile : {Tile{6, 16}, Tile{8, 8}, Tile{12, 8}, Tile{24, 4}})
+          check_tile(machine, tile, false);
+        for (Tile tile : {Tile{4, 24}, Tile{3, 32}, Tile{5, 20}}) check_tile(machine, tile, true);
+    }
+  }
 }
 
 TEST_CASE("register tiles give the interpreter's bits") {

@@ -29,11 +29,13 @@ std::string assembly(const std::string& cpu, int row, const std::string& access)
 TEST_CASE("streams pass the caches") {
   CHECK_THAT(assembly("x86-64-v4", 96, "stream"), Contains("vmovntps\t%zmm") && Contains("sfence"));
   CHECK_THAT(assembly("x86-64-v3", 96, "stream"), Contains("vmovntps\t%ymm") && Contains("sfence"));
+  // AArch64 orders them with other stores.
+  CHECK_THAT(assembly("aarch64:neoverse-n1", 96, "stream"), Contains("stnp\tq"));
 }
 
 TEST_CASE("lines that may be shared with a neighbour row, and plain results, stay in the caches") {
-  for (const char* cpu : {"x86-64-v4", "x86-64-v3"}) {
-    CHECK_THAT(assembly(cpu, 100, "stream"), !Contains("vmovnt") && !Contains("sfence"));
-    CHECK_THAT(assembly(cpu, 96, "write"), !Contains("vmovnt") && !Contains("sfence"));
+  for (const char* cpu : {"x86-64-v4", "x86-64-v3", "aarch64:neoverse-n1"}) {
+    for (const std::string& code : {assembly(cpu, 100, "stream"), assembly(cpu, 96, "write")})
+      CHECK_THAT(code, !Contains("vmovnt") && !Contains("sfence") && !Contains("stnp"));
   }
 }

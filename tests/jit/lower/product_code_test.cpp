@@ -2,25 +2,16 @@
 // need not have: what a step of k costs must not depend on how the product ends.
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <sstream>
 
 #include "jit/backend.h"
 #include "jit/lower/lower.h"
 #include "ops/functions.h"
+#include "tests/jit/assembly.h"
 
 namespace plait {
 namespace {
 
-struct Machine {
-  const char* cpu;
-  const char* vector;  // what a register of full width is called
-  Target target;
-};
-
-const Machine kMachines[] = {
-    {"x86-64-v4", "%zmm", {"avx512", 64, 32, 48 << 10, 2 << 20, 32 << 20}},
-    {"x86-64-v3", "%ymm", {"avx2", 32, 16, 32 << 10, 512 << 10, 8 << 20}},
-};
+using namespace testing;
 
 enum class End { none, bias_gelu, adamw };
 
@@ -57,37 +48,12 @@ kernel::Kernel product(DType dtype, int64_t m, int64_t n, int64_t k, End end,
   return kernel;
 }
 
-using Lines = std::vector<std::string>;
-
-bool has(const std::string& line, const std::string& text) {
-  return line.find(text) != std::string::npos;
-}
-
-int64_t count(const Lines& lines, const std::string& text) {
-  return std::count_if(lines.begin(), lines.end(),
-                       [&](const std::string& line) { return has(line, text); });
-}
-
-// Blocks that jump back to their own start, with multiply-adds in them; without the loops of an
-// end, whose functions have constants (a step of k has none).
-std::vector<Lines> multiplying_loops(const std::string& assembly) {
+// Those with multiply-adds in them; without the loops of an end, which have constants (a step of k
+// has none).
+std::vector<Lines> multiplying_loops(const std::string& assembly, const Machine& machine) {
   std::vector<Lines> loops;
-  std::istringstream in(assembly);
-  std::string label;
-  Lines block;
-  for (std::string line; std::getline(in, line);) {
-    if (!line.empty() && line[0] == '.' && has(line, ":")) {
-      label = line.substr(0, line.find(':'));
-      block.clear();
-      continue;
-    }
-    if (line.size() < 2 || line[0] != '\t' || line[1] == '.') continue;
-    block.push_back(line);
-    if (line[1] == 'j' && line.substr(line.find_last_of('\t') + 1) == label &&
-        count(block, "vfmadd") > 0 && count(block, ".LCPI") == 0) {
-      loops.push_back(block);
-    }
-  }
+  for (const Lines& loop : innermost_loops(assembly))
+    if (count(loop, machine.fma) > 0 && count(loop, machine.constant) == 0) loops.push_back(loop);
   return loops;
 }
 
@@ -113,29 +79,25 @@ void check_product(const Machine& machine, DType dtype, int64_t m, int64_t n, in
   CHECK(tile.lanes * 4 == machine.target.vector_bytes);
   CHECK(tile.vectors >= 8);  // enough chains to hide the latency
   const std::string assembly = make_llvm_backend(machine.cpu)->compile(kernel)->source("asm");
-  int64_t found = 0;
-  for (const Lines& loop : multiplying_loops(assembly)) {
-    std::string text;
-    for (const std::string& line : loop) text += line + "\n";
-    INFO(text);
-    ++found;
-    const int64_t fmas = count(loop, "vfmadd");
+  const std::vector<Lines> loops = multiplying_loops(assembly, machine);
+  CHECK(!loops.empty());
+  for (const Lines& loop : loops) {
+    INFO(joined(loop));
+    const int64_t fmas = count(loop, machine.fma);
     CHECK(fmas == tile.vectors);
-    CHECK(std::count_if(loop.begin(), loop.end(), [&](const std::string& line) {
-            return has(line, "vfmadd") && has(line, machine.vector);
-          }) == fmas);
-    CHECK(count(loop, "%rsp") == 0);
-    CHECK(count(loop, "%rbp)") == 0);
+    CHECK(std::all_of(loop.begin(), loop.end(), [&](const std::string& line) {
+      return !std::regex_search(line, machine.fma) || std::regex_search(line, machine.full);
+    }));
+    CHECK(count(loop, machine.stack) == 0);
     // What a step needs besides: each vector and each broadcast once, and the loop's own few.
     CHECK(static_cast<int64_t>(loop.size()) <= 2 * fmas + 8);
   }
-  CHECK(found > 0);
 }
 
 }  // namespace
 
 TEST_CASE("products multiply in registers of full width, whatever their end") {
-  for (const Machine& machine : kMachines) {
+  for (const Machine& machine : machines()) {
     for (const End end : {End::none, End::bias_gelu, End::adamw}) {
       check_product(machine, DType::f32, 512, 768, 512, end);
       check_product(machine, DType::f32, 513, 511, 509, end);
@@ -144,7 +106,7 @@ TEST_CASE("products multiply in registers of full width, whatever their end") {
 }
 
 TEST_CASE("products of halves multiply as those of f32 do") {
-  for (const Machine& machine : kMachines) {
+  for (const Machine& machine : machines()) {
     for (const DType dtype : {DType::bf16, DType::f16}) {
       for (const End end : {End::none, End::bias_gelu}) {
         check_product(machine, dtype, 512, 768, 512, end);
