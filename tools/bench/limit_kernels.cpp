@@ -64,6 +64,40 @@ Kernel fma_kernel() {
   return kernel;
 }
 
+Kernel tile_kernel() {
+  Kernel kernel;
+  kernel.name = "limit_tiles";
+  Builder b(kernel);
+  const Expr depth = Expr::symbol("depth", 1, int64_t{1} << 30);
+  const Expr count = Expr::symbol("count", 1, 1 << 20);
+  kernel.symbols = {"depth", "count"};
+  const int64_t all = kTileSums * kTileElements;
+  const BufferId y = b.add_buffer(parameter("y", DType::f32, all * count, Access::write));
+  const auto tiles = [&](const char* name, DType dtype, int64_t n) {
+    return b.add_buffer({name, dtype, n * kTileElements, BufferScope::tiles, Access::read_write});
+  };
+  const BufferId sums = tiles("sums", DType::f32, kTileSums);
+  const BufferId left = tiles("left", DType::u32, 2), right = tiles("right", DType::u32, 2);
+  b.phase(count, [&](Expr p) {
+    const auto each = [&](BufferId buffer, int64_t n, const std::function<void(Place)>& body) {
+      for (int64_t i = 0; i < n; ++i) body({buffer, i * kTileElements});
+    };
+    for (const BufferId factor : {left, right}) {
+      each(factor, 2, [&](Place tile) { b.tile_zero(tile); });
+    }
+    each(sums, kTileSums, [&](Place tile) { b.tile_zero(tile); });
+    b.loop(LoopKind::serial, depth, [&](Expr) {
+      each(sums, kTileSums, [&](Place tile) {
+        const int64_t i = *tile.at.constant() / kTileElements;
+        b.tile_dot(tile, {left, i / 2 * kTileElements}, {right, i % 2 * kTileElements});
+      });
+    });
+    each(sums, kTileSums,
+         [&](Place tile) { b.tile_store({y, all * p + tile.at}, tile, kTileRows); });
+  });
+  return kernel;
+}
+
 Kernel copy_kernel(Access to) {
   Kernel kernel;
   kernel.name = std::string("limit_copy_") + name_of(to);

@@ -16,6 +16,10 @@ inline constexpr int64_t kChains = 12;
 // Parameters x [2 · lanes], y [count · kChains · lanes]; sizes (depth, count). Iteration p < count:
 // kChains · lanes chains of `depth` multiply-adds in registers.
 kernel::Kernel fma_kernel();
+// Parameter y [count · kTileElements · 4]; sizes (depth, count). Iteration p < count: `depth` steps
+// of two by two matrix registers, without loads. Needs Target::tiles.
+kernel::Kernel tile_kernel();
+inline constexpr int64_t kTileSums = 4;
 // Parameters a and y [chunks · kChunk]; sizes (chunks). y = a, by stores of kind `to`.
 kernel::Kernel copy_kernel(kernel::Access to);
 // Parameter a [chunks · kChunk]; sizes (chunks). a = a · 0.999 + 0.001.

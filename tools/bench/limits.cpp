@@ -6,6 +6,8 @@
 
 #include "core/cpu_count.h"
 #include "core/error.h"
+#include "core/reduction_order.h"
+#include "core/target.h"
 #include "jit/backend.h"
 #include "jit/thread_pool.h"
 #include "tools/bench/bf16_dot.h"
@@ -90,8 +92,24 @@ double Limits::fma_flops(int64_t threads) {
 
 double Limits::bf16_flops(int64_t threads) {
   // bf16 values widen exactly, so f32 multiply-adds do, too.
-  if (!has_bf16_dot()) return fma_flops(threads);
-  return kept(fmt::format("bf16{}", threads), [&] {
+  double rate = fma_flops(threads);
+  if (has_bf16_dot()) rate = std::max(rate, dot_flops(threads));
+  if (host_target().tiles) rate = std::max(rate, tile_flops(threads));
+  return rate;
+}
+
+double Limits::tile_flops(int64_t threads) {
+  return kept(fmt::format("tiles{}", threads), [&] {
+    const int64_t depth = 20000, count = 4 * threads, side = kernel::kTileRows;
+    Array y = filled(kTileSums * kernel::kTileElements * count);
+    Runner runner(tile_kernel(), threads);
+    const double work = 2.0 * side * side * kPairBlock * kTileSums * depth * count;
+    return runner.best_rate({y.buffer->data()}, {depth, count}, count, work);
+  });
+}
+
+double Limits::dot_flops(int64_t threads) {
+  return kept(fmt::format("bf16_dot{}", threads), [&] {
     constexpr int64_t kDepth = 20000;
     Local local([&] {
       ThreadPool::get(threads).run(4 * threads, 1, [&](int64_t begin, int64_t end, int) {
@@ -99,8 +117,7 @@ double Limits::bf16_flops(int64_t threads) {
       });
     });
     const double flops = 4.0 * static_cast<double>(threads) * run_bf16_dots(kDepth);
-    const double dots = flops / take_turns({&local}, kSeconds)[0].best();
-    return std::max(dots, fma_flops(threads));
+    return flops / take_turns({&local}, kSeconds)[0].best();
   });
 }
 

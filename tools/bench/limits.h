@@ -18,7 +18,8 @@ class Limits {
 
   int64_t threads() const { return threads_; }
   double fma_flops(int64_t threads);  // f32, in registers
-  // The faster of the CPU's bf16 dot product, if it has one, and of f32; in registers.
+  // The fastest of matrix registers and of the bf16 dot product, if the CPU has them, and of f32;
+  // in registers.
   double bf16_flops(int64_t threads);
   // Bytes a second through arrays of `bytes` in all; an in-place update reads and writes each.
   double read_bytes(size_t bytes);
@@ -41,6 +42,8 @@ class Limits {
   double copy_seconds(const Cost& cost);
 
  private:
+  double tile_flops(int64_t threads);
+  double dot_flops(int64_t threads);
   double kept(const std::string& name, const std::function<double()>& measure);
 
   int64_t threads_;

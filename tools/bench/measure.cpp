@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/io/safetensors.h"
+#include "core/target.h"
 #include "jit/compile.h"
 #include "tools/bench/bf16_dot.h"
 #include "tools/bench/peer.h"
@@ -307,7 +308,7 @@ nlohmann::json measure_limits(Limits& limits) {
   json result = {{"work", "limits"}, {"threads", limits.threads()}};
   result["fma_one_core"] = limits.fma_flops(1);
   result["fma"] = limits.fma_flops(limits.threads());
-  if (has_bf16_dot()) {
+  if (has_bf16_dot() || host_target().tiles) {
     result["bf16_one_core"] = limits.bf16_flops(1);
     result["bf16"] = limits.bf16_flops(limits.threads());
   }

@@ -151,7 +151,7 @@ std::string limits_text(const json& r) {
                                  r["fma_one_core"].get<double>() * 1e-9,
                                  r["fma"].get<double>() * 1e-9, r["threads"].get<int64_t>());
   if (r.contains("bf16")) {
-    text += fmt::format("bf16 dot product: {:.1f} GFLOP/s one core, {:.1f} on {} threads\n",
+    text += fmt::format("bf16 products: {:.1f} GFLOP/s one core, {:.1f} on {} threads\n",
                         r["bf16_one_core"].get<double>() * 1e-9, r["bf16"].get<double>() * 1e-9,
                         r["threads"].get<int64_t>());
   }
