@@ -18,7 +18,7 @@ namespace {
 // Two by two tiles of sums over `blocks` blocks of pairs; the left factor's rows lie 40 elements
 // apart and end early.
 const char* const kTiles =
-    "kernel tiles sizes(blocks 0..100, rows 0..16, columns 0..32)\n"
+    "kernel tiles sizes(blocks 0..100, tile_rows 0..16, tile_columns 0..32)\n"
     "  buffer a: bf16[1280*blocks + 32] read\n"
     "  buffer b: u32[512*blocks] read\n"
     "  buffer c: f32[1024] read\n"
@@ -33,7 +33,8 @@ const char* const kTiles =
     "      tile_load sums[512*u + 256] = c[512*u + 16] pitch 32 rows 16 columns 16\n"
     "    loop s < blocks:\n"
     "      unrolled u < 2:\n"
-    "        tile_load left[256*u] = a[1280*s + 640*u] pitch 40 rows rows columns columns\n"
+    "        tile_load left[256*u] = a[1280*s + 640*u] pitch 40 rows tile_rows columns "
+    "tile_columns\n"
     "        tile_load right[256*u] = b[512*s + 16*u] pitch 32 rows 16 columns 16\n"
     "      unrolled u < 2:\n"
     "        unrolled u1 < 2:\n"
