@@ -60,6 +60,15 @@ void parse(std::string_view from, std::string_view text, Engine& value) {
       fmt::format("[{}] {} is '{}'. hint: {}", kOp, from, text, fmt::join(names, " or ")));
 }
 
+void parse(std::string_view from, std::string_view text, Autocast& value) {
+  for (const Autocast known : {Autocast::off, Autocast::bf16}) {
+    if (text != name_of(known)) continue;
+    value = known;
+    return;
+  }
+  throw UserError(fmt::format("[{}] {} is '{}'. hint: off or bf16", kOp, from, text));
+}
+
 void parse(std::string_view from, std::string_view text, LogFilter& value) {
   try {
     value = LogFilter::parse(text);
@@ -72,6 +81,7 @@ std::string text_of(bool value) { return value ? "true" : "false"; }
 std::string text_of(int64_t value) { return std::to_string(value); }
 std::string text_of(const std::string& value) { return value; }
 std::string text_of(Engine value) { return name_of(value); }
+std::string text_of(Autocast value) { return name_of(value); }
 std::string text_of(const LogFilter& value) { return value.to_string(); }
 
 // What follows the doc of an option of that type: the values there are.
@@ -122,6 +132,16 @@ Options read_environment() {
 }  // namespace
 
 const char* name_of(Engine engine) { return kBackends[static_cast<size_t>(engine)].name; }
+
+const char* name_of(Autocast autocast) {
+  switch (autocast) {
+    case Autocast::off:
+      return "off";
+    case Autocast::bf16:
+      return "bf16";
+  }
+  PLAIT_UNREACHABLE("autocast {}", static_cast<int>(autocast));
+}
 
 Options& Options::global() {
   static Options options = read_environment();

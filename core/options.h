@@ -20,6 +20,9 @@ enum class Engine : uint8_t {
 };
 const char* name_of(Engine engine);
 
+enum class Autocast : uint8_t { off, bf16 };
+const char* name_of(Autocast autocast);
+
 struct Options {
 #define PLAIT_OPTION(type, name, initial, variable, keyed, doc) type name = initial;
 #include "core/options.def"

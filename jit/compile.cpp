@@ -142,7 +142,7 @@ Program compile_graph(const Graph& graph, const Options& options,
   if (dump) dump->graph("graph", graph);
   std::function<void(const char*, const Graph&)> after;
   if (dump) after = [&](const char* name, const Graph& result) { dump->graph(name, result); };
-  const Graph simplified = run_graph_passes(graph, after);
+  const Graph simplified = run_graph_passes(graph, options, after);
   auto impl = build(simplified, options, options.fuse, false, dump ? &*dump : nullptr);
   if (options.check) impl->unfused = build(simplified, options, false, true, nullptr);
   impl->optimizer = std::move(optimizer);

@@ -9,7 +9,7 @@
 
 namespace plait {
 
-#define PLAIT_PASS(name, why_here) Graph name(const Graph& graph);
+#define PLAIT_PASS(name, why_here) Graph name(const Graph& graph, const Options& options);
 #include "passes/passes.def"
 
 namespace {
@@ -23,10 +23,11 @@ constexpr GraphPass kPasses[] = {
 
 std::span<const GraphPass> graph_passes() { return kPasses; }
 
-Graph run_graph_passes(Graph graph, const std::function<void(const char*, const Graph&)>& after) {
+Graph run_graph_passes(Graph graph, const Options& options,
+                       const std::function<void(const char*, const Graph&)>& after) {
   for (const GraphPass& pass : kPasses) {
     const auto start = std::chrono::steady_clock::now();
-    Graph next = pass.run(graph);
+    Graph next = pass.run(graph, options);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     PLAIT_LOG(debug, "{}: {} nodes to {} in {:.2f} ms", pass.name, graph.size(), next.size(),
               took.count());

@@ -87,7 +87,7 @@ Value mask(Graph& g, const Node& scatter, std::span<const Value> operands, size_
 
 }  // namespace
 
-Graph densify_scatter(const Graph& graph) {
+Graph densify_scatter(const Graph& graph, const Options&) {
   const Reports reports(graph);
   return rewrite_graph(graph, [&](Graph& g, const Node& node, std::span<const Value> operands) {
     if (node.op != MetaOp::scatter) return kNoValue;

@@ -7,10 +7,11 @@
 #pragma once
 
 #include "core/graph/graph.h"
+#include "core/options.h"
 
 namespace plait {
 
 // Where bad indices are errors, only if a reindex by the same indices reports them.
-Graph densify_scatter(const Graph& graph);
+Graph densify_scatter(const Graph& graph, const Options& options = {});
 
 }  // namespace plait

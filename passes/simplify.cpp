@@ -61,7 +61,7 @@ Graph sweep(const Graph& graph, const NumberedRewrite& rewrite) {
   return result;
 }
 
-Graph simplify(const Graph& graph) {
+Graph simplify(const Graph& graph, const Options&) {
   Graph current = without_dead_nodes(apply_local_rules(graph));
   for (int round = 0; round < kMostRounds; ++round) {
     Graph next = apply_local_rules(current);

@@ -15,9 +15,10 @@
 #pragma once
 
 #include "core/graph/graph.h"
+#include "core/options.h"
 
 namespace plait {
 
-Graph simplify(const Graph& graph);
+Graph simplify(const Graph& graph, const Options& options = {});
 
 }  // namespace plait

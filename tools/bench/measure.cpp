@@ -45,6 +45,7 @@ class Measurement {
   Measurement(const Work& work, const Settings& settings, Limits& limits)
       : work_(work), settings_(settings), limits_(limits) {
     options_.cache_dir = (folder_.path() / "cache").string();
+    options_.autocast = work_.autocast;
     result_ = {{"work", work_.name}, {"threads", limits_.threads()}, {"peers", json::object()}};
   }
 
@@ -109,7 +110,6 @@ class Measurement {
     std::vector<Contestant*> contestants;
     std::vector<Array> results;
     guarded(result_, [&] {
-      PLAIT_CHECK(work_.missing.empty(), "bench", "{}", work_.missing);
       program.emplace(compile(instance));
       call();
       call();

@@ -54,7 +54,7 @@ struct Work {
                          // random
   std::function<Instance()> build;
   std::map<std::string, std::string> without;  // peers that do not run it, and why
-  std::string missing;                         // what Plait lacks for it; then only peers run
+  Autocast autocast = Autocast::off;           // Plait's; peers go by the name of the work
   int64_t parts = 1;                           // equal parts of a run; seconds are of one
 };
 

@@ -18,7 +18,7 @@ constexpr const char* kOp = "opt";
 
 // Adds the gradient of the first output by each live float input and trainable slot, as outputs
 // called "grad/NAME".
-Graph add_gradients(const Graph& graph) {
+Graph add_gradients(const Graph& graph, const Options&) {
   PLAIT_CHECK(!graph.outputs().empty(), kOp, "gradients needs an output to differentiate");
   Graph result = graph;
   std::vector<Value> wrt;
@@ -72,7 +72,7 @@ void run(const Arguments& arguments) {
   }
   Graph graph = load_graph(arguments.graph);
   for (const GraphPass& pass : chosen) {
-    graph = pass.run(graph);
+    graph = pass.run(graph, Options::global());
     verify(graph);
   }
   save_text(arguments.out, to_text(graph));
