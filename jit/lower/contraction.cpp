@@ -193,10 +193,13 @@ class ContractionLowering {
   }
 
   void allocate() {
-    const int64_t accumulators = tiling_.rows * tiling_.columns();
-    const int64_t waiting = tiling_.block_tiles * tiling_.block_panels;
-    if (loops_epilogue_) tile_ = values_.local(dtype_, (in_parts_ ? waiting : 1) * accumulators);
-    if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, waiting * accumulators);
+    const int64_t beside = tiling_.tiles ? tiling_.block_panels : 1;
+    // An odd number of cache lines: rows of a tile lie in different sets.
+    pitch_ = beside * tiling_.columns() + (beside > 1 ? tiling_.vector : 0);
+    const int64_t waiting = tiling_.block_tiles * tiling_.block_panels / beside;
+    const int64_t size = tiling_.rows * pitch_;
+    if (loops_epilogue_) tile_ = values_.local(dtype_, (in_parts_ ? waiting : 1) * size);
+    if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, waiting * size);
     if (tiling_.tiles) return allocate_pairs();
     vector_tile_ = std::make_unique<VectorTile>(
         values_, dtype_, tiling_, [this](auto&&... at) { return left_element(at...); },
@@ -219,7 +222,7 @@ class ContractionLowering {
   }
 
   void allocate_pairs() {
-    matrix_tile_ = std::make_unique<MatrixTile>(values_, tiling_, packed_steps_);
+    matrix_tile_ = std::make_unique<MatrixTile>(values_, tiling_, packed_steps_, pitch_);
     const int64_t pairs = packed_steps_ / 2;
     packed_right_ =
         tiling_.right == RightOperand::task
@@ -385,6 +388,7 @@ class ContractionLowering {
                     values_.simplified(tiles * panels_a_tile), part,
                     {Expr(), packed_steps_ * left_.width / (tiling_.tiles ? 2 : 1)});
       }
+      if (matrix_tile_) return rows_of_tiles(tiles, panels, first_row, first_panel, right, part);
       values_.loop(LoopKind::serial, panels, [&](Expr jp) {
         values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
           const TilePlace place{ip, values_.simplified(right.base + jp * right.panel),
@@ -394,16 +398,32 @@ class ContractionLowering {
                                                                (tiling_.rows * tiling_.columns()))
                                           : Expr()};
           prefetch_results(place, part);
-          if (matrix_tile_) {
-            matrix_tile_->multiply(place, part, packed_left_, packed_right_, tile_);
-          } else if (in_pairs()) {
+          if (in_pairs()) {
             vector_tile_->multiply_pairs(place, part, tile_);
           } else {
             vector_tile_->multiply(place, part, tile_);
           }
-          finish(place, part);
+          finish(place, part, tiling_.vectors);
         });
       });
+    });
+  }
+
+  // All tiles of some rows, then their end: matrix registers are so fast that what it reads and
+  // writes must be long runs of memory.
+  void rows_of_tiles(Expr tiles, Expr panels, Expr first_row, Expr first_panel, const Packed& right,
+                     const KPart& part) {
+    values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
+      TilePlace place{ip, Expr(), values_.simplified(first_row + ip * tiling_.rows),
+                      values_.simplified(first_panel * tiling_.columns()),
+                      in_parts_ ? values_.simplified(ip * (tiling_.rows * pitch_)) : Expr()};
+      values_.loop(LoopKind::serial, panels, [&](Expr jp) {
+        TilePlace tile = place;
+        tile.packed_right = values_.simplified(right.base + jp * right.panel);
+        tile.slot = values_.simplified(place.slot + jp * tiling_.columns());
+        matrix_tile_->multiply(tile, part, packed_left_, packed_right_, tile_);
+      });
+      finish(place, part, values_.simplified(panels * tiling_.vectors));
     });
   }
 
@@ -482,7 +502,8 @@ class ContractionLowering {
 
   // ---- after the product
 
-  void finish(const TilePlace& place, const KPart& part) {
+  // `vectors` of sums a row.
+  void finish(const TilePlace& place, const KPart& part, Expr vectors) {
     const Expr row = place.row, column = place.column;
     if (!loops_epilogue_) {
       values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
@@ -506,11 +527,12 @@ class ContractionLowering {
         [&] {
           if (leaves_.is_constant(1)) {
             spill();
-            return loop_over_tile(tile_, row, column, slot);
+            return loop_over_tile(tile_, row, column, slot, vectors);
           }
-          add_leaf(part, slot);
+          add_leaf(part, slot, vectors);
           values_.branch_equal(
-              part.leaf, leaves_ - 1, [&] { loop_over_tile(sum_, row, column, slot); }, [] {});
+              part.leaf, leaves_ - 1, [&] { loop_over_tile(sum_, row, column, slot, vectors); },
+              [] {});
         },
         spill);
   }
@@ -518,7 +540,7 @@ class ContractionLowering {
   ValueId accumulator(Expr at) { return builder_.load(vector_tile_->accumulators(), at); }
 
   // The leaf's sums onto those of the leaves before.
-  void add_leaf(const KPart& part, Expr slot) {
+  void add_leaf(const KPart& part, Expr slot, Expr vectors) {
     auto add = [&](Expr at, ValueId value, bool first) {
       const Expr to = values_.simplified(slot + at);
       if (!first) value = builder_.add(builder_.load(sum_, to), value);
@@ -528,9 +550,9 @@ class ContractionLowering {
       if (!in_pairs()) {
         return vector_tile_->each_accumulator([&](Expr at) { add(at, accumulator(at), first); });
       }
-      values_.loop(LoopKind::serial, tiling_.rows * tiling_.vectors, [&](Expr v) {
-        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
-          const Expr at = v * tiling_.vector + lane;
+      values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
+        each_vector(vectors, [&](Expr in_row) {
+          const Expr at = values_.simplified(i * pitch_ + in_row);
           add(at, builder_.load(tile_, values_.simplified(slot + at)), first);
         });
       });
@@ -538,28 +560,34 @@ class ContractionLowering {
     values_.branch_equal(part.leaf, 0, [&] { each(true); }, [&] { each(false); });
   }
 
-  void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot) {
+  void each_vector(Expr vectors, const std::function<void(Expr in_row)>& body) {
+    values_.loop(LoopKind::serial, vectors, [&](Expr j) {
+      values_.loop(LoopKind::vector, tiling_.vector,
+                   [&](Expr lane) { body(j * tiling_.vector + lane); });
+    });
+  }
+
+  void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot, Expr vectors) {
     const Expr rows_here = values_.simplified(min(Expr(tiling_.rows), m_ - row));
-    if (result_digits_.axes.size() > 1) return store_cuts(tile, row, rows_here, column, slot);
+    if (result_digits_.axes.size() > 1) {
+      return store_cuts(tile, row, rows_here, column, slot, vectors);
+    }
     values_.loop(LoopKind::serial, rows_here, [&](Expr i) {
-      values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
-        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
-          const Expr in_row = j * tiling_.vector + lane;
-          const Expr at = values_.simplified(slot + i * tiling_.columns() + in_row);
-          store_results(row + i, column + in_row, [&] { return builder_.load(tile, at); });
-        });
+      each_vector(vectors, [&](Expr in_row) {
+        const Expr at = values_.simplified(slot + i * pitch_ + in_row);
+        store_results(row + i, column + in_row, [&] { return builder_.load(tile, at); });
       });
     });
   }
 
   // Vectors of the result that are cut where its last digit starts anew.
-  void store_cuts(BufferId tile, Expr row, Expr rows, Expr column, Expr slot) {
-    values_.loop(LoopKind::serial, tiling_.vectors, [&](Expr j) {
+  void store_cuts(BufferId tile, Expr row, Expr rows, Expr column, Expr slot, Expr vectors) {
+    values_.loop(LoopKind::serial, vectors, [&](Expr j) {
       const Expr in_row = j * tiling_.vector;
       const Cut cut =
           cut_lanes(values_, result_digits_, values_.simplified(column + in_row), tiling_.vector);
       values_.loop(LoopKind::serial, rows, [&](Expr i) {
-        const Expr at = values_.simplified(slot + i * tiling_.columns() + in_row);
+        const Expr at = values_.simplified(slot + i * pitch_ + in_row);
         values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
           each_piece(values_, cut, lane, [&](const std::vector<Expr>& digits) {
             set_axes(m_axis_, values_.simplified(row + i));
@@ -599,6 +627,7 @@ class ContractionLowering {
   LoopAxis batch_axis_, m_axis_, n_axis_, k_axis_;
   Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_;
   int64_t packed_steps_ = 0;  // room for the steps of a part
+  int64_t pitch_ = 0;         // of rows of sums in memory
   int64_t row_pitch_ = 0;     // the same, of a row that is packed as it lies
   Digits result_digits_;
   Factor left_, right_;

@@ -112,11 +112,12 @@ void VectorTile::multiply_pairs(const TilePlace& place, const KPart& part, Buffe
   });
 }
 
-MatrixTile::MatrixTile(Values& values, const Tiling& tiling, int64_t steps)
+MatrixTile::MatrixTile(Values& values, const Tiling& tiling, int64_t steps, int64_t pitch)
     : values_(values),
       builder_(values.builder()),
       tiling_(tiling),
       steps_(steps),
+      pitch_(pitch),
       sums_(values.tiles(DType::f32, down() * tiling.vectors)),
       left_(values.tiles(DType::u32, down())),
       right_(values.tiles(DType::u32, tiling.vectors)) {}
@@ -129,7 +130,7 @@ void MatrixTile::multiply(const TilePlace& place, const KPart& part, BufferId le
     for (int64_t i = 0; i < down(); ++i) {
       for (int64_t j = 0; j < tiling_.vectors; ++j) {
         body(i, j, {sums_, tile_at(i * tiling_.vectors + j)},
-             {sums, values_.simplified(place.slot + i * kSide * width + j * kSide)});
+             {sums, values_.simplified(place.slot + i * kSide * pitch_ + j * kSide)});
       }
     }
   };
@@ -141,7 +142,7 @@ void MatrixTile::multiply(const TilePlace& place, const KPart& part, BufferId le
       },
       [&] {
         each([&](int64_t, int64_t, kernel::Place tile, kernel::Place memory) {
-          builder_.tile_load(tile, memory, width, kSide, kSide);
+          builder_.tile_load(tile, memory, pitch_, kSide, kSide);
         });
       });
   values_.loop(LoopKind::serial, ceil_div(part.length, kPairBlock), [&](Expr block) {
@@ -159,7 +160,7 @@ void MatrixTile::multiply(const TilePlace& place, const KPart& part, BufferId le
     });
   });
   each([&](int64_t, int64_t, kernel::Place tile, kernel::Place memory) {
-    builder_.tile_store(memory, tile, width);
+    builder_.tile_store(memory, tile, pitch_);
   });
 }
 

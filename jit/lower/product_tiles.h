@@ -61,8 +61,8 @@ class VectorTile {
 // Pairs of bf16, whole blocks of them packed. Sums lie in memory between parts of k.
 class MatrixTile {
  public:
-  // `steps`: of k, that a panel has room for.
-  MatrixTile(Values& values, const Tiling& tiling, int64_t steps);
+  // `steps`: of k, that a panel has room for. Rows of sums are `pitch` apart.
+  MatrixTile(Values& values, const Tiling& tiling, int64_t steps, int64_t pitch);
 
   // Packed: each panel of 16 rows a tile a block; panels of columns [pair][column].
   void multiply(const TilePlace& place, const KPart& part, BufferId left, BufferId right,
@@ -77,7 +77,7 @@ class MatrixTile {
   Values& values_;
   kernel::Builder& builder_;
   const Tiling& tiling_;
-  int64_t steps_;
+  int64_t steps_, pitch_;
   BufferId sums_, left_, right_;
 };
 

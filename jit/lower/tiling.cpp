@@ -26,6 +26,8 @@ constexpr double kPageNearStart = 8;       // the same in L2
 constexpr double kTransposed = 1.5;        // packing across the vectors, to packing along them
 constexpr double kTileStart = 30;          // filling and emptying the registers, a branch
 constexpr double kTileMultiply = 0.08;     // a vector's in matrix registers
+constexpr double kTileSpill = 3;           // sums from them, to what others cost
+constexpr double kHalfBytes = 0.5;         // packing for them, to what others cost
 constexpr double kFarTile = 1.8;           // of them, where the panel is read from L2
 constexpr double kTaskStart = 1000;        // about 200 ns
 constexpr double kBarrier = 40000;
@@ -221,8 +223,9 @@ class BlockSearch {
             ? rows() / lanes_ * shape_.k * stream_vector(shape_.m) + rows() * parts() * row_start()
             : packed_rows() / lanes_ * shape_.k * pack_vector(shape_.m);
     const bool waits_near = working_bytes() + waiting_bytes() < kUsable * l2_;
-    const double spill =
-        (parts() - 1) * rows() * vectors() * (waits_near ? kSpillVector : kSpillFarVector);
+    const double spill = (parts() - 1) * rows() * vectors() *
+                         (waits_near ? kSpillVector : kSpillFarVector) *
+                         (tiling_.tiles ? kTileSpill : 1);
     const double tiles = static_cast<double>(tiling_.block_tiles * tiling_.block_panels);
     return kTaskStart + multiply + right + left + spill + tiles * parts() * kTileStart;
   }
@@ -250,7 +253,7 @@ class BlockSearch {
   double preparation_cost() const {
     if (tiling_.right != RightOperand::shared) return 0;
     const double all = panels_ * static_cast<double>(tiling_.vectors) * shape_.k * shape_.batch;
-    return kBarrier + all * kSharePackedVector;
+    return kBarrier + all * kSharePackedVector * (tiling_.tiles ? kHalfBytes : 1);
   }
 
   // Tasks as they count when what is left of a last round waits.
