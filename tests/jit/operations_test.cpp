@@ -1,6 +1,7 @@
 // Operations through the whole compiler, on both backends, fused and unfused.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "ops/functions.h"
@@ -184,6 +185,42 @@ TEST_CASE_METHOD(Programs, "batched, broadcast and mixed products") {
   check_program({matmul(a, b), matmul(a, v), matmul(half, other), matmul(i, j),
                  einsum("bhmk,hkn->bhnm", {a, b})},
                 inputs, 5);
+}
+
+TEST_CASE_METHOD(Programs, "products of bf16 on both backends, in every layout") {
+  const Tensor a = make("a", DType::bf16, {2, 37, 70}), b = make("b", DType::bf16, {70, 45});
+  const Tensor image = make("image", DType::bf16, {2, 3, 9, 8});
+  const Tensor taps = make("taps", DType::bf16, {10, 3, 3, 3});
+  check_program({matmul(a, b), einsum("bmk,kn->bnm", {a, b}), einsum("bkm,bkn->bmn", {a, a}),
+                 linear(a, transpose(b, 0, 1)), conv2d(image, taps, {}, 2, 1)},
+                inputs, 5);
+}
+
+TEST_CASE_METHOD(Programs, "autocast gives the bits of casts by hand, gradients too") {
+  auto outputs = [&](bool by_hand) {
+    reset_current_graph();
+    const Tensor x = input("x", DType::f32, {20, 33}), w = input("w", DType::f32, {18, 33});
+    auto rounded = [&](const Tensor& t) {
+      return by_hand ? to(to(t, DType::bf16), DType::f32) : t;
+    };
+    const Tensor y = linear(rounded(gelu(x)), rounded(w));
+    // The gradient of the sum of squares by w.
+    const Tensor gradient = matmul(transpose(rounded(y * 2.0), 0, 1), rounded(gelu(x)));
+    return std::vector<Tensor>{softmax(y, 1), gradient, sum(x, 0)};
+  };
+  make("x", DType::f32, {20, 33});
+  make("w", DType::f32, {18, 33});
+  Options options;
+  options.check = true;
+  const std::vector<Array> by_hand = compile(outputs(true), options).run(inputs);
+  const std::vector<Array> plain = compile(outputs(false), options).run(inputs);
+  options.autocast = Autocast::bf16;
+  const std::vector<Array> cast = compile(outputs(false), options).run(inputs);
+  for (size_t i = 0; i < cast.size(); ++i) {
+    const size_t bytes = static_cast<size_t>(cast[i].count()) * sizeof(float);
+    CHECK(std::memcmp(cast[i].buffer->data(), by_hand[i].buffer->data(), bytes) == 0);
+    CHECK((std::memcmp(cast[i].buffer->data(), plain[i].buffer->data(), bytes) == 0) == (i == 2));
+  }
 }
 
 TEST_CASE_METHOD(Programs, "views, joins and masks") {
