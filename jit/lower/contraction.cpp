@@ -353,9 +353,15 @@ class ContractionLowering {
     const Expr base = at_axes({from.base})[0] + place.start;
     values_.loop(LoopKind::serial, place.count, [&](Expr p) {
       const Expr row = values_.simplified((place.first + p) * factor.step);
-      const Expr rows = max(Expr(), min(Expr(factor.step), factor.extent - row));
-      matrix_tile_->pack({buffer, base + row * from.pitch}, from.pitch, values_.simplified(rows),
-                         place.length, k_ - place.start, {place.to, place.base + p * panel});
+      const kernel::Place to{place.to, place.base + p * panel};
+      values_.branch_in_range(
+          {{row, factor.extent}},
+          [&] {
+            const Expr rows = values_.simplified(min(Expr(factor.step), factor.extent - row));
+            matrix_tile_->pack({buffer, base + row * from.pitch}, from.pitch, rows, place.length,
+                               k_ - place.start, to);
+          },
+          [&] { matrix_tile_->pack_zeros(place.length, to); });
     });
   }
 

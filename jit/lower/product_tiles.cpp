@@ -176,4 +176,13 @@ void MatrixTile::pack(kernel::Place from, Expr pitch, Expr rows, Expr length, Ex
   });
 }
 
+void MatrixTile::pack_zeros(Expr length, kernel::Place to) {
+  const kernel::Place tile{left_, 0};
+  builder_.tile_zero(tile);
+  values_.loop(LoopKind::serial, ceil_div(length, kPairBlock), [&](Expr block) {
+    const Expr at = values_.simplified(to.at + block * kernel::kTileElements);
+    builder_.tile_store({to.buffer, at}, tile, kSide);
+  });
+}
+
 }  // namespace plait::lower

@@ -70,6 +70,7 @@ class MatrixTile {
   // Up to 16 rows of bf16 from `from`, `pitch` apart, to tiles one after the other, with zeros past
   // their ends: the packing of what lies so in memory. `left`: elements up to the end of a row.
   void pack(kernel::Place from, Expr pitch, Expr rows, Expr length, Expr left, kernel::Place to);
+  void pack_zeros(Expr length, kernel::Place to);
 
  private:
   int64_t down() const { return tiling_.rows / kernel::kTileRows; }

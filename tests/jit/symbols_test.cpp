@@ -1,5 +1,6 @@
 // A symbol's value changes no bit: a size that is a number and one that turns out to be it agree.
 #include <catch2/catch.hpp>
+#include <sstream>
 
 #include "core/error.h"
 #include "core/graph/text.h"
@@ -30,6 +31,26 @@ void check_fixed(const std::string& text, int64_t number) {
 }
 
 }  // namespace
+
+TEST_CASE("products of bf16 with rows, columns or a sum of open size") {
+  for (const int64_t number : {0, 1, 2, 16, 33, 1100}) {
+    CAPTURE(number);
+    for (const char* shapes : {"s 40 70", "40 s 70", "40 50 s"}) {
+      CAPTURE(shapes);
+      std::string m, n, k;
+      std::istringstream(shapes) >> m >> n >> k;
+      const std::string all = m + ", " + n + ", " + k + "]\n";
+      check_fixed("  %0 = input \"a\" : bf16[" + m + ", " + k + "]\n" +
+                      "  %1 = input \"b\" : bf16[" + n + ", " + k + "]\n" +
+                      "  %2 = cast %0 : f32[" + m + ", " + k + "]\n" + "  %3 = cast %1 : f32[" + n +
+                      ", " + k + "]\n" + "  %4 = broadcast [0, 2] %2 : f32[" + all +
+                      "  %5 = broadcast [1, 2] %3 : f32[" + all + "  %6 = binary mul %4 %5 : f32[" +
+                      all + "  %7 = reduce sum [2] %6 : f32[" + m + ", " + n + "]\n" +
+                      "  output \"y\" %7\n",
+                  number);
+    }
+  }
+}
 
 TEST_CASE("sums of products over, and beside, an axis of one element") {
   for (const int64_t number : {0, 1, 2, 33}) {
