@@ -266,6 +266,7 @@ Cut cut_lanes(Values& values, const Digits& digits, Expr first, int64_t lanes) {
   for (int64_t j = 0; j < count; ++j) {
     Cut::Piece piece;
     piece.row = values.simplified(floor_div(first, run) + j);
+    if (j > 0 && prove_less(piece.row, cut.rows, values.ranges()) == false) break;  // past the end
     piece.outer.resize(axes.size() - 1);
     Expr rest = piece.row;
     for (size_t i = axes.size() - 1; i-- > 1;) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/graph/text.h"
 #include "core/reduction_order.h"
 #include "jit/lower/lower.h"
 #include "jit/pipeline.h"
@@ -174,6 +175,28 @@ TEST_CASE("convolutions have the bits of their definition on every target") {
       CHECK(same_bits(run(product, target, {{"x", &x}, {"w", &w}}), forward(c, x, w)));
       if (c.channels * c.taps_down * c.taps_across == 1) continue;
       CHECK(same_bits(run(gradient, target, {{"x", &x}, {"dy", &dy}}), weight_gradient(c, x, dy)));
+    }
+  }
+}
+
+TEST_CASE("vectors that are longer than all runs of a window together") {
+  const Graph graph = parse_graph(R"(graph
+    %0 = input "x" : i8[2, 1, 13, 3, 4]
+    %1 = input "w" : i8[1, 1, 4, 2, 2]
+    %2 = reindex [i0, i1, 2*i2 + 2*i5, 2*i3 + 2*i6 - 1, i4] fill 0 %0 : i8[2, 1, 6, 2, 4, 2, 2]
+    %3 = broadcast [1, 2, 5, 6, 7] %1 : i8[2, 1, 1, 6, 2, 4, 2, 2]
+    %4 = broadcast [0, 1, 3, 4, 5, 6, 7] %2 : i8[2, 1, 1, 6, 2, 4, 2, 2]
+    %5 = binary mul %4 %3 : i8[2, 1, 1, 6, 2, 4, 2, 2]
+    %6 = reduce sum [5, 6, 7] %5 : i8[2, 1, 1, 6, 2]
+    output "y" %6
+  )");
+  const fusion::FusionPlan plan = fusion::plan_fusion(graph);
+  for (const Target& target : kTargets) {
+    CAPTURE(target.name);
+    for (const fusion::Group& group : plan.groups) {
+      lower::LoweredGroup lowered = lower::lower_group(graph, plan, group, target);
+      lowered.kernel.name = "windows";
+      CHECK_NOTHROW(kernel::verify(lowered.kernel));
     }
   }
 }
