@@ -65,13 +65,14 @@ Graph autocast(const Graph& graph, const Options& options) {
     if (graph.type(v).dtype != DType::f32 || is_kept(graph, v, options)) continue;
     if (fusion::match_contraction(graph, v)) products.insert(&graph.node(v));
   }
-  const Graph cast = rewrite_graph(graph, [&](Graph& g, const Node& node, std::span<const Value> operands) {
-    if (!products.contains(&node)) return kNoValue;
-    const std::vector<Value> factors = g.node(operands[0]).operands;
-    const Value left = rounded(g, factors[0]), right = rounded(g, factors[1]);
-    const Value product = meta::binary(g, BinaryOp::mul, left, right);
-    return g.add(node.op, {product}, node.attributes, node.type);
-  });
+  const Graph cast =
+      rewrite_graph(graph, [&](Graph& g, const Node& node, std::span<const Value> operands) {
+        if (!products.contains(&node)) return kNoValue;
+        const std::vector<Value> factors = g.node(operands[0]).operands;
+        const Value left = rounded(g, factors[0]), right = rounded(g, factors[1]);
+        const Value product = meta::binary(g, BinaryOp::mul, left, right);
+        return g.add(node.op, {product}, node.attributes, node.type);
+      });
   // Without the products as they were.
   return rewrite_graph(cast, [](Graph&, const Node&, std::span<const Value>) { return kNoValue; });
 }
