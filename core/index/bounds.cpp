@@ -179,9 +179,39 @@ std::optional<bool> prove_equal(Expr a, Expr b, const Ranges& ranges) {
   return std::nullopt;
 }
 
+namespace {
+
+// e with x in place of mod(x, m), where m times its coefficient is a multiple of the divisor: the
+// two differ by one.
+Expr congruent(Expr e, int64_t divisor) {
+  if (e.kind() != ExprKind::add) return e;
+  Expr result = e;
+  for (Expr term : e.operands()) {
+    int64_t coefficient = 1;
+    Expr remainder = term;
+    if (term.kind() == ExprKind::mul && term.operands().size() == 2) {
+      coefficient = term.operands()[0].constant().value_or(0);
+      remainder = term.operands()[1];
+    }
+    if (coefficient == 0 || remainder.kind() != ExprKind::mod) continue;
+    const std::optional<int64_t> modulus = remainder.operands()[1].constant();
+    const auto scaled = static_cast<__int128>(coefficient) * modulus.value_or(1);
+    if (!modulus || scaled % divisor != 0) continue;
+    result = result - term + Expr(coefficient) * remainder.operands()[0];
+  }
+  return result;
+}
+
+}  // namespace
+
 bool is_multiple_of(Expr e, int64_t divisor) {
   PLAIT_INTERNAL_CHECK(divisor != 0, "nothing is a multiple of 0");
-  return node_of(e).multiple % magnitude(divisor) == 0;
+  if (node_of(e).multiple % magnitude(divisor) == 0) return true;
+  try {
+    return node_of(congruent(e, divisor)).multiple % magnitude(divisor) == 0;
+  } catch (const IndexOverflow&) {
+    return false;
+  }
 }
 
 }  // namespace plait

@@ -40,6 +40,27 @@ namespace {
 
 using fusion::Member;
 
+// As vector_strip, of at least kLanes elements that lie from `start` on: whole vectors begin at
+// multiples of kLanes in memory, so that they may be streams.
+void aligned_strip(Values& values, Expr start, Expr extent,
+                   const std::function<void(Expr index, Expr lane)>& body,
+                   const std::function<void(Expr first)>& after_whole) {
+  const Expr before = values.simplified(kLanes * ceil_div(start, kLanes) - start);
+  const Expr full = values.simplified(floor_div(extent - before, kLanes));
+  auto part = [&](Expr first, Expr limit) {
+    values.loop(LoopKind::vector, kLanes, [&](Expr lane) {
+      values.when_less(first + lane, limit, [&] { body(values.simplified(first + lane), lane); });
+    });
+  };
+  part(0, before);
+  values.loop(LoopKind::serial, full, [&](Expr s) {
+    const Expr first = before + s * kLanes;
+    values.loop(LoopKind::vector, kLanes, [&](Expr lane) { body(first + lane, lane); });
+    after_whole(first);
+  });
+  part(before + full * kLanes, extent);
+}
+
 // Elements of a row that one iteration of an elementwise phase computes.
 constexpr int64_t kBlock = 2048;
 // Below this many parallel iterations a long reduction is split over its chunks.
@@ -297,21 +318,46 @@ class LoopsLowering {
       return;
     }
     if (axes_.inner().empty()) return point(level, Expr(), Expr());  // a single element
+    const LoopAxis& last = axes_.inner().back();
     serial_inner(1, Expr(), [&](Expr prefix) {
-      vector_strip(
-          values_, axes_.inner().back().extent,
-          [&](Expr index, Expr lane) {
-            axes_.set(axes_.inner().back(), index);
-            const size_t reads_before = values_.memory_reads().size();
-            const Expr inner_index = prefix * axes_.inner().back().extent + index;
-            point(level, inner_index, lane);
-            note_accesses(level, reads_before, inner_index);
-          },
-          [&](Expr first) {
-            prefetch(level, prefix * axes_.inner().back().extent + first, axes_.inner().back(),
-                     first);
-          });
+      auto body = [&](Expr index, Expr lane) {
+        axes_.set(last, index);
+        const size_t reads_before = values_.memory_reads().size();
+        const Expr inner_index = prefix * last.extent + index;
+        point(level, inner_index, lane);
+        note_accesses(level, reads_before, inner_index);
+      };
+      auto after_whole = [&](Expr first) {
+        prefetch(level, prefix * last.extent + first, last, first);
+      };
+      if (const std::optional<Expr> start = start_of_stream(level)) {
+        aligned_strip(values_, *start, last.extent, body, after_whole);
+      } else {
+        vector_strip(values_, last.extent, body, after_whole);
+      }
     });
+  }
+
+  // Where long rows of a large result start in memory, if that is not at a vector's boundary.
+  std::optional<Expr> start_of_stream(int level) {
+    constexpr double kLongRow = 64 * kLanes;
+    const LoopAxis& last = axes_.inner().back();
+    const double row = fusion::estimated_elements({last.extent});
+    if (level == 0 || row < kLongRow || is_multiple_of(last.extent, kLanes)) return std::nullopt;
+    if (prove_less(last.extent, kLanes, values_.ranges()) != false) return std::nullopt;
+    for (const Member* member : full_stores_) {
+      if (levels_.level_of(*member) != level) continue;
+      const Type& type = graph_.type(member->value);
+      const double bytes = fusion::estimated_elements(type.shape) * dtype_size(type.dtype);
+      if (bytes <= static_cast<double>(context_.target.l2_bytes)) continue;
+      auto address = [&](Expr index) {
+        axes_.set(last, index);
+        return written(*member).index;
+      };
+      const Expr start = address(0);
+      if (values_.simplified(address(1) - start).is_constant(1)) return start;
+    }
+    return std::nullopt;
   }
 
   // Serial loops over the inner axes but the last `but`; `body` gets the row-major index so far.

@@ -151,6 +151,13 @@ TEST_CASE("known multiples", "[index]") {
   CHECK(is_multiple_of(min(d.s, 32), 8));
   CHECK(is_multiple_of(6 * d.i + 4 * v(50), 2));
   CHECK(is_multiple_of(12 * mod(v(50), 6), 12));
+  // A remainder and what it is of differ by a multiple.
+  CHECK(is_multiple_of(33 * v(50) + 1 - mod(v(50) + 1, 32), 16));
+  CHECK(is_multiple_of(v(50) - mod(v(50), 32) + 8 * d.n, 8));
+  CHECK_FALSE(is_multiple_of(33 * v(50) + 1 - mod(v(50) + 1, 32), 64));
+  CHECK_FALSE(is_multiple_of(33 * v(50) + 1 - mod(v(50) + 1, 24), 16));
+  CHECK_FALSE(is_multiple_of(v(50) + mod(v(50), 32), 32));
+  CHECK_FALSE(is_multiple_of(v(50) - 2 * mod(v(50), 32), 32));
   CHECK(is_multiple_of(mod(6 * v(50), 4), 2));
   CHECK(is_multiple_of(0, 7));
   CHECK_FALSE(is_multiple_of(d.n, 2));
