@@ -45,7 +45,7 @@ class Measurement {
   Measurement(const Work& work, const Settings& settings, Limits& limits)
       : work_(work), settings_(settings), limits_(limits) {
     options_.cache_dir = (folder_.path() / "cache").string();
-    options_.autocast = work_.autocast;
+    if (work_.autocast != Autocast::off) options_.autocast = work_.autocast;
     result_ = {{"work", work_.name}, {"threads", limits_.threads()}, {"peers", json::object()}};
   }
 
