@@ -22,6 +22,8 @@ class Facts {
  public:
   // The variable lies in [0, extent).
   void add_variable(uint32_t variable, Expr extent);
+  // The same of a variable that no search needs to walk: it stands for something else.
+  void set_range(uint32_t variable, Expr extent) { ranges_.set(variable, extent); }
   void add_nonnegative(Expr e);
   void add_less(Expr a, Expr b) { add_nonnegative(b - a - 1); }
 

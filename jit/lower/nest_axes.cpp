@@ -61,7 +61,10 @@ bool NestAxes::is_flat(const LoopAxis& axis) const {
 }
 
 void NestAxes::set(const LoopAxis& axis, Expr index) {
-  expand_axis(axis, index, context_.nest.extents, axes_);
+  // Of several axes: addresses fold to the index again only while it is one variable.
+  const bool merged = axis.group_axes.size() > 1;
+  expand_axis(axis, merged ? values_.placeholder(index, axis.extent) : index,
+              context_.nest.extents, axes_);
 }
 
 void NestAxes::set_outer(Expr row) {
@@ -102,8 +105,8 @@ Tuple NestAxes::at(const Tuple& tuple) const {
   Substitution substitution;
   for (uint32_t k = 0; k < axes_.size(); ++k) substitution.emplace(k, axes_[k]);
   Tuple result;
-  for (Expr e : tuple) result.push_back(values_.simplified(substitute(e, substitution)));
-  return result;
+  for (Expr e : tuple) result.push_back(substitute(e, substitution));
+  return values_.normalized(result);
 }
 
 Tuple NestAxes::operand_at(const fusion::Member& member) const {

@@ -22,10 +22,33 @@ Values::Values(const Graph& graph, const fusion::FusionPlan& plan, kernel::Build
                LoweredGroup& result)
     : graph_(graph), plan_(plan), builder_(builder), result_(result) {}
 
-Tuple Values::simplified(const Tuple& tuple) const {
+Expr Values::simplified(Expr e) const {
+  e = simplify(e, ranges());
+  if (meanings_.empty()) return e;
+  const std::vector<uint32_t> variables = variables_of(e);
+  const bool stands_for_others =
+      std::any_of(variables.begin(), variables.end(),
+                  [&](uint32_t variable) { return meanings_.contains(variable); });
+  return stands_for_others ? simplify(substitute(e, meanings_), ranges()) : e;
+}
+
+Expr Values::placeholder(Expr index, Expr extent) {
+  index = simplified(index);
+  std::vector<std::pair<Expr, Expr>>& known = placeholders_[index];
+  for (const auto& [its_extent, variable] : known) {
+    if (its_extent == extent) return variable;
+  }
+  const Expr variable = Expr::variable(builder_.new_variable());
+  facts_.set_range(variable.id(), extent);
+  meanings_.emplace(variable.id(), index);
+  known.emplace_back(extent, variable);
+  return variable;
+}
+
+Tuple Values::normalized(const Tuple& tuple) const {
   Tuple result;
   result.reserve(tuple.size());
-  for (Expr e : tuple) result.push_back(simplified(e));
+  for (Expr e : tuple) result.push_back(simplify(e, ranges()));
   return result;
 }
 
@@ -273,7 +296,7 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
     case MetaOp::detach:
       return emit(node.operands[0], tuple);
     case MetaOp::broadcast:
-      return emit(node.operands[0], simplified(fusion::operand_tuple(graph_, node, tuple, 0)));
+      return emit(node.operands[0], normalized(fusion::operand_tuple(graph_, node, tuple, 0)));
     case MetaOp::reindex:
       return reindex(v, tuple);
     case MetaOp::concat:
@@ -300,8 +323,9 @@ Values::Emitted Values::compute(Value v, const Tuple& tuple) {
 std::optional<Values::Emitted> Values::defined_nearby(Value v, const Tuple& tuple) {
   auto same = [&](const Tuple& other) {
     for (size_t k = 0; k < tuple.size(); ++k) {
-      const bool equal = facts_.proves_nonnegative(tuple[k] - other[k]) &&
-                         facts_.proves_nonnegative(other[k] - tuple[k]);
+      const Expr difference = simplified(tuple[k]) - simplified(other[k]);
+      const bool equal =
+          facts_.proves_nonnegative(difference) && facts_.proves_nonnegative(-difference);
       if (!equal) return false;
     }
     return true;
@@ -431,7 +455,7 @@ Values::Emitted Values::data_index(Expr e) {
   switch (e.kind()) {
     case ExprKind::element: {
       const Tuple tuple(e.operands().begin(), e.operands().end());
-      const Emitted value = emit(e.id(), simplified(tuple));
+      const Emitted value = emit(e.id(), normalized(tuple));
       return place({value}, [&] { return builder_.cast(DType::i64, value.id); });
     }
     case ExprKind::add:
@@ -471,10 +495,11 @@ Values::Guard Values::bind_tuple(Value mapped, Tuple& at, const Shape& shape, Ex
   Guard guard;
   for (size_t axis = 0; axis < at.size(); ++axis) {
     if (!contains_element(at[axis])) {
-      at[axis] = simplified(at[axis]);
-      if (const auto condition = condition_in_range(at[axis], shape[axis])) {
+      const Expr index = simplified(at[axis]);
+      at[axis] = simplify(at[axis], ranges());
+      if (const auto condition = condition_in_range(index, shape[axis])) {
         guard.condition = both(guard.condition, *condition);
-        guard.in_range.emplace_back(at[axis], shape[axis]);
+        guard.in_range.emplace_back(index, shape[axis]);
       }
       continue;
     }
@@ -528,14 +553,15 @@ Values::Emitted Values::concat(Value v, const Tuple& tuple) {
   const int64_t axis = node.attributes.axes[0];
   std::vector<Case> cases;
   for (size_t i = 0; i < node.operands.size(); ++i) {
-    const Tuple at = simplified(fusion::operand_tuple(graph_, node, tuple, i));
+    const Tuple at = normalized(fusion::operand_tuple(graph_, node, tuple, i));
+    const Expr index = simplified(at[axis]);
     const Expr extent = graph_.type(node.operands[i]).shape[axis];
-    if (facts_.proves_nonnegative(-1 - at[axis]) || facts_.proves_nonnegative(at[axis] - extent)) {
+    if (facts_.proves_nonnegative(-1 - index) || facts_.proves_nonnegative(index - extent)) {
       continue;
     }
-    const std::optional<Emitted> condition = condition_in_range(at[axis], extent);
+    const std::optional<Emitted> condition = condition_in_range(index, extent);
     if (!condition) return emit(node.operands[i], at);
-    cases.push_back({*condition, {{at[axis], extent}}, [this, part = node.operands[i], at] {
+    cases.push_back({*condition, {{index, extent}}, [this, part = node.operands[i], at] {
                        return emit(part, at);
                      }});
   }

@@ -29,8 +29,14 @@ class Values {
 
   kernel::Builder& builder() { return builder_; }
   const Ranges& ranges() const { return facts_.ranges(); }
-  Expr simplified(Expr e) const { return simplify(e, ranges()); }
-  Tuple simplified(const Tuple& tuple) const;
+  // What an expression is in terms of the loops.
+  Expr simplified(Expr e) const;
+
+  // A variable that stands for `index` of [0, extent): what is made of it folds where sums of loop
+  // variables no longer do, as the digits of a flat index that add up to it. Tuples may hold such
+  // variables; simplified() puts the index in their place. Equal indices have one.
+  Expr placeholder(Expr index, Expr extent);
+  Tuple normalized(const Tuple& tuple) const;  // with placeholders
 
   // Structure: as Builder's, but variables are known here.
   void phase(Expr extent, double cost, const std::function<void(Expr)>& body);
@@ -154,6 +160,8 @@ class Values {
   std::vector<MemoryAccess> memory_reads_;
   std::unordered_map<Value, BufferId> buffers_;
   std::optional<std::pair<Expr, Expr>> flat_size_;
+  std::unordered_map<Expr, std::vector<std::pair<Expr, Expr>>> placeholders_;  // extent, variable
+  Substitution meanings_;                                                      // of placeholders
 };
 
 }  // namespace plait::lower

@@ -1,6 +1,7 @@
 // How many launches a composite takes, and how many bytes they move: a launch counts as one only if
 // it moves no more than its operands and results, within a twentieth.
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "jit/interp/byte_counts.h"
 #include "jit/program_impl.h"
@@ -154,6 +155,21 @@ TEST_CASE_METHOD(Kernels, "AdamW of all parameters is one launch") {
   for (const auto& [name, value] : optimizer.scalars()) inputs_[name] = value;
   // The output is a copy of an input.
   check({gradients[3]}, 1, 7 * elements);
+}
+
+TEST_CASE("elementwise kernels serve every shape") {
+  std::set<std::string> texts;
+  for (const Shape& shape :
+       {Shape{512, 512, 3, 3}, Shape{8, 64, 7, 7}, Shape{10, 3, 5}, Shape{768, 100}}) {
+    reset_current_graph();
+    const Program program = compile({to(relu(input("x", DType::f32, shape)) * 2.0, DType::bf16)});
+    REQUIRE(program.kernels().size() == 1);
+    const std::string text = program.kernels()[0]->print(Stage::kernel_ir);
+    CAPTURE(text);
+    CHECK(text.find("mod(") == std::string::npos);
+    texts.insert(text);
+  }
+  CHECK(texts.size() == 1);
 }
 
 TEST_CASE_METHOD(Kernels, "an optimizer's update is one launch, whatever the sizes") {
