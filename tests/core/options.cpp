@@ -72,7 +72,7 @@ TEST_CASE("options by name") {
 }
 
 TEST_CASE("the key holds what can change a program, and nothing else") {
-  CHECK(Options().key() == "backend=llvm fuse=true check=false");
+  CHECK(Options().key() == "backend=llvm fuse=true check=false autocast=off autocast_keep=");
   Options options;
   options.threads = 5;
   options.dump = "/tmp";
@@ -81,6 +81,11 @@ TEST_CASE("the key holds what can change a program, and nothing else") {
   CHECK(options.key() == Options().key());
   options.fuse = false;
   CHECK(options.key() != Options().key());
+  options = Options();
+  options.set("autocast", "bf16");
+  CHECK(options.key() != Options().key());
+  CHECK(error_text<UserError>([&] { options.set("autocast", "fp8"); }) ==
+        "[options] autocast is 'fp8'. hint: off or bf16");
 }
 
 TEST_CASE("the table lists every option") {
