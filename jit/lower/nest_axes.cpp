@@ -63,8 +63,8 @@ bool NestAxes::is_flat(const LoopAxis& axis) const {
 void NestAxes::set(const LoopAxis& axis, Expr index) {
   // Of several axes: addresses fold to the index again only while it is one variable.
   const bool merged = axis.group_axes.size() > 1;
-  expand_axis(axis, merged ? values_.placeholder(index, axis.extent) : index,
-              context_.nest.extents, axes_);
+  expand_axis(axis, merged ? values_.placeholder(index, axis.extent) : index, context_.nest.extents,
+              axes_);
 }
 
 void NestAxes::set_outer(Expr row) {
