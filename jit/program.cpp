@@ -49,10 +49,21 @@ void KernelEntry::add(const Segment& segment, size_t launch) {
   launches_.insert(launch);
 }
 
+namespace {
+
+// The kernel's text with its schedule as comments below the first line.
+std::string with_schedule(const kernel::Kernel& kernel) {
+  std::string text = to_text(kernel), steps;
+  for (const std::string& step : kernel.schedule) steps += "  # " + step + "\n";
+  return text.insert(text.find('\n') + 1, steps);
+}
+
+}  // namespace
+
 std::string KernelEntry::print(Stage stage) const {
   switch (stage) {
     case Stage::kernel_ir:
-      return to_text(list_->kernels[number_]);
+      return with_schedule(list_->kernels[number_]);
     case Stage::llvm:
       return compiled_->source("llvm");
     case Stage::assembly:

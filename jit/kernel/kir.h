@@ -131,7 +131,8 @@ struct Kernel {
   std::vector<std::string> symbols;  // sizes passed at launch, in this order
   std::vector<Phase> phases;
   std::vector<ErrorSite> sites;
-  uint32_t next_variable = 0;  // variables below this are in use
+  std::vector<std::string> schedule;  // the steps that made the loops: for people, not in the text
+  uint32_t next_variable = 0;         // variables below this are in use
 
   DType type(ValueId v) const { return value_types[v]; }
 };

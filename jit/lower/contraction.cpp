@@ -107,13 +107,6 @@ class ContractionLowering {
                             {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
                              estimate(leaf_), left_.plain && left_.k_contiguous && !left_.digits,
                              right_.axis_contiguous && !right_.digits, pairs});
-    PLAIT_LOG(debug, "contraction {} x {} x {}, batch {}: tile {} x {}, block {} x {}, k {}{}{}",
-              to_string(m_), to_string(n_), to_string(k_), to_string(batch_), tiling_.rows,
-              tiling_.columns(), tiling_.block_rows(), tiling_.block_panels * tiling_.columns(),
-              tiling_.block_k, tiling_.left_direct ? "" : ", left packed",
-              tiling_.right == RightOperand::direct ? ""
-              : tiling_.right == RightOperand::task ? ", right packed"
-                                                    : ", right packed once");
     // Packed rows fill whole vectors: the lanes past a tile's rows are the next rows, unused.
     left_.width = 1;
     while (left_.width < tiling_.rows) left_.width *= 2;
@@ -138,6 +131,38 @@ class ContractionLowering {
     // Pairs are summed in memory.
     loops_epilogue_ =
         epilogue > kUnrolledEpilogue + 1 || in_parts_ || pairs || result_digits_.axes.size() > 1;
+    describe();
+  }
+
+  void describe() {
+    auto right = [&] {
+      switch (tiling_.right) {
+        case RightOperand::direct:
+          return "read where it lies";
+        case RightOperand::task:
+          return "packed by each task";
+        case RightOperand::shared:
+          return "packed once for all";
+      }
+      PLAIT_UNREACHABLE("right operand {}", static_cast<int>(tiling_.right));
+    };
+    const char* end = !loops_epilogue_ ? "in registers"
+                      : tiling_.tiles  ? "on rows of tiles in L2"
+                      : in_parts_      ? "on tiles that waited for all of k"
+                                       : "on the tile in L1";
+    std::vector<std::string>& steps = context_.result.kernel.schedule;
+    steps.push_back(fmt::format("contraction {} x {} x {}, batch {}{}", to_string(m_),
+                                to_string(n_), to_string(k_), to_string(batch_),
+                                in_pairs() ? ", k in pairs of bf16" : ""));
+    steps.push_back(fmt::format(
+        "split m by {}, n by {}, k by {} in leaves of {}; parallel over m, n", tiling_.block_rows(),
+        tiling_.block_panels * tiling_.columns(), to_string(block_), to_string(leaf_)));
+    steps.push_back(fmt::format("left factor {}, right factor {}",
+                                tiling_.left_direct ? "read where it lies" : "packed", right()));
+    steps.push_back(fmt::format(
+        "tile of {} x {} in {}, vectorise n by {}; end {}", tiling_.rows, tiling_.columns(),
+        tiling_.tiles ? "matrix registers" : "vector registers", tiling_.vector, end));
+    for (const std::string& step : steps) PLAIT_LOG(debug, "{}", step);
   }
 
   // Parts of k hold whole inner digits where leaves do.

@@ -84,15 +84,32 @@ class LoopsLowering {
     values_.set_computed_here(nest_.members);
     classify();
     if (!across_.empty()) {
+      describe("parallel over chunks of rows; a second phase folds what is summed over the rows");
       lower_chunks_of_rows();
     } else if (splits_reductions()) {
+      describe("split the reduction: parallel over its chunks; a second phase folds them");
       lower_split();
     } else {
+      describe(axes_.lane() ? "parallel over rows and blocks of lanes" : "parallel over rows");
       lower_rows();
     }
   }
 
  private:
+  void describe(const char* parallel) {
+    std::vector<std::string> inner;
+    for (const LoopAxis& axis : axes_.inner()) inner.push_back(to_string(axis.extent));
+    const Expr rows = axes_.rows() * (axes_.lane() ? axes_.lane()->extent : Expr(1));
+    std::vector<std::string>& steps = context_.result.kernel.schedule;
+    steps.push_back(fmt::format("loops: {} rows of {}", to_string(values_.simplified(rows)),
+                                inner.empty() ? "1" : fmt::format("{}", fmt::join(inner, " x "))));
+    steps.push_back(parallel);
+    steps.push_back(fmt::format("vectorise {} by {}; {} level{} a row, {} kept in row buffers",
+                                axes_.lane() ? "the last outer axis" : "the last inner axis",
+                                kLanes, levels_.count(), levels_.count() == 1 ? "" : "s",
+                                levels_.row_buffers().size()));
+  }
+
   // ---- what is computed where
 
   bool is_stored(Value v) const {

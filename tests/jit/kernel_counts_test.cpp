@@ -157,6 +157,24 @@ TEST_CASE_METHOD(Kernels, "AdamW of all parameters is one launch") {
   check({gradients[3]}, 1, 7 * elements);
 }
 
+TEST_CASE("the text of a kernel tells the steps of its schedule") {
+  auto text_of = [](const Tensor& result) {
+    const Program program = compile({result});
+    REQUIRE(program.kernels().size() == 1);
+    const std::string text = program.kernels()[0]->print(Stage::kernel_ir);
+    kernel::verify(kernel::parse_kernel(text));  // they are comments
+    reset_current_graph();
+    return text;
+  };
+  using Catch::Matchers::Contains;
+  CHECK_THAT(text_of(softmax(input("x", DType::f32, {40, 100}), 1)),
+             Contains("  # loops: 40 rows of 100\n  # parallel over rows\n  # vectorise"));
+  const std::string product =
+      text_of(matmul(input("a", DType::f32, {40, 100}), input("b", DType::f32, {100, 70})));
+  CHECK_THAT(product, Contains("  # contraction 40 x 70 x 100, batch 1\n  # split m by ") &&
+                          Contains("in vector registers, vectorise n by "));
+}
+
 TEST_CASE("elementwise kernels serve every shape") {
   std::set<std::string> texts;
   for (const Shape& shape :
