@@ -8,16 +8,14 @@
 //   number and v the vector variable around the access. The `lanes` elements that form one SIMD
 //   value hold the whole access: c mod lanes + extent <= lanes. A transpose takes lanes^2 elements
 //   and stands outside vector loops.
-// - Tiles hold f32 or u32; a tile's index is a multiple of kTileElements once unrolled variables
-// are
-//   numbers. Tile ops stand outside vector loops. Rows and columns of a load are at most 16 and 64
-//   bytes; all that it or a store touches lies in the buffer.
+// - Tiles hold f32 or u32; a tile's index, over unrolled variables alone, is a multiple of
+//   kTileElements. Tile ops stand outside vector loops. A load takes at most 16 rows of 64 bytes;
+//   all that it or a store touches lies in the buffer.
 // - Below `flush`, floats are f32, and no op but add and fma computes one.
 // - Iterations of a vector loop do not depend on each other: a store moves with the vector
-// variable,
-//   and no other access of the loop to that buffer, at a constant distance, hits another lane's
-//   element. (Addresses that do not differ by a constant, and accesses below a `when`, are the
-//   builder's promise.)
+//   variable, and no other access of the loop to that buffer, at a constant distance, hits another
+//   lane's element. (Addresses that do not differ by a constant, and accesses below a `when`, are
+//   the builder's promise.)
 // - Every address is proven to lie in its buffer (facts.h), from the ranges of variables and from
 //   `when` conditions that are `lt`, `le` of index values, or `bit_and`s of such.
 #include <algorithm>
@@ -382,7 +380,7 @@ class Verifier {
     }
   }
 
-  // Of the elements that a tile takes from memory or gives to it, the first and the last.
+  // Every element that a tile takes from memory or gives to it.
   void verify_rows(const Instruction& i, const Place& place, const Buffer& b) {
     const auto size = static_cast<int64_t>(dtype_size(b.dtype));
     check(b.scope != BufferScope::registers && b.scope != BufferScope::tiles, "{} is no memory",

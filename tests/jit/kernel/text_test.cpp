@@ -174,6 +174,9 @@ TEST_CASE("parse errors name line and column") {
   CHECK_THAT(error_in_body("vector r < 4:"), Contains("column 12: `r` is in use"));
   CHECK_THAT(error_in_body("when 1:"), Contains("expected `<`"));
   CHECK_THAT(error_in_body("report site 0 when %1: value [r] at r"), Contains("no site 0"));
+  CHECK_THAT(error_in_body("tile_fill x[0]"), Contains("unknown statement `tile_fill`"));
+  CHECK_THAT(error_in_body("tile_load x[0] = x[0] rows 1"), Contains("expected `pitch`"));
+  CHECK_THAT(error_in_body("tile_dot x[0] = x[0] * x[0]"), Contains("expected `+`"));
   CHECK_THAT(error_in_body("x[r] = 1 2"), Contains("column 14: unexpected `2`"));
   CHECK_THAT(error_in_body("x[mod(r, 0)] = 1"), Contains("division by zero"));
   CHECK_THAT(error_in_body("x[99999999999999999999] = 1"), Contains("column 7: expected a number"));

@@ -127,6 +127,48 @@ TEST_CASE("register indices") {
   CHECK_THAT(complaint("    vector l < 8:\n      transpose acc\n"), Contains("in a vector loop"));
 }
 
+TEST_CASE("tiles, and what they take from memory") {
+  auto with_tiles = [](const std::string& body) {
+    return complaint(
+        parse_kernel("kernel k sizes(n 0..16777216)\n"
+                     "  buffer x: bf16[640*n] read\n"
+                     "  buffer t: f32[512] local\n"
+                     "  buffer sums: f32[512] tiles\n"
+                     "  buffer pairs: u32[512] tiles\n"
+                     "  phase r < n:\n" +
+                     body));
+  };
+  auto load = [&](const std::string& tile, const std::string& rest) {
+    return with_tiles("    tile_load " + tile + " = x[640*r] " + rest + "\n");
+  };
+  CHECK(load("pairs[256]", "pitch 40 rows 16 columns 32") == "");
+  CHECK_THAT(load("pairs[128]", "pitch 40 rows 16 columns 32"), Contains("128 is no tile"));
+  CHECK_THAT(load("pairs[512]", "pitch 40 rows 16 columns 32"), Contains("leaves pairs"));
+  CHECK_THAT(load("t[0]", "pitch 40 rows 16 columns 32"), Contains("t holds no tiles"));
+  CHECK_THAT(load("pairs[256*r]", "pitch 40 rows 1 columns 1"), Contains("depends on variable"));
+  CHECK_THAT(load("pairs[0]", "pitch 40 rows 17 columns 32"), Contains("more than a tile holds"));
+  CHECK_THAT(load("pairs[0]", "pitch 40 rows 16 columns 33"), Contains("more than a tile holds"));
+  CHECK_THAT(load("pairs[0]", "pitch 41 rows 16 columns 32"), Contains("leaves [0, 640*n)"));
+  CHECK(with_tiles("    tile_store t[0] = sums[0] pitch 32\n") == "");
+  CHECK_THAT(with_tiles("    tile_store t[0] = sums[0] pitch 40\n"), Contains("leaves [0, 512)"));
+  CHECK_THAT(with_tiles("    tile_store x[640*r] = sums[0] pitch 32\n"),
+             Contains("does not allow this"));
+  CHECK(with_tiles("    tile_dot sums[0] += pairs[0] * pairs[256]\n") == "");
+  CHECK_THAT(with_tiles("    tile_dot sums[0] += sums[256] * pairs[0]\n"),
+             Contains("sums holds f32"));
+  CHECK_THAT(with_tiles("    vector l < 4:\n      tile_zero sums[0]\n"), Contains("vector loop"));
+}
+
+TEST_CASE("below a flush floats are only summed") {
+  const std::string load = "    flush:\n      %1 = x[r]\n";
+  CHECK(complaint(load + "      %2 = fma %1, %1, %1 : f32\n      %3 = add %2, %1 : f32\n") == "");
+  CHECK_THAT(complaint(load + "      %2 = mul %1, %1 : f32\n"), Contains("below a flush"));
+  CHECK_THAT(complaint("    flush:\n      flush:\n        %1 = x[r]\n"),
+             Contains("inside another flush"));
+  CHECK_THAT(complaint("    vector l < 4:\n      flush:\n        %1 = x[l]\n"),
+             Contains("a vector loop"));
+}
+
 TEST_CASE("lanes do not depend on each other") {
   const std::string tree = "    vector l < 4:\n      %1 = acc[l + 4]\n      acc[l] = %1\n";
   CHECK(complaint(tree) == "");
