@@ -231,7 +231,8 @@ std::string to_text(const Graph& graph, const FusionPlan& plan) {
     for (const Nest& nest : plan.groups[g].nests) {
       text += fmt::format("  {} over {}", name_of(nest.kind), tuple_text(nest.extents));
       if (!nest.inner.empty()) text += fmt::format(" inner {}", fmt::join(nest.inner, ", "));
-      text += '\n';
+      const bool pairs = nest.contraction && nest.contraction->order == ContractionOrder::pairs;
+      text += pairs ? " in pairs\n" : "\n";
       for (const Member& member : nest.members) {
         const Node& node = graph.node(member.value);
         const bool stored =

@@ -133,6 +133,34 @@ group 0
 )");
 }
 
+TEST_CASE("a contraction folds in pairs where both factors are bf16 numbers, through views") {
+  auto first_line = [](const std::string& left, const std::string& fill) {
+    const std::string graph =
+        "graph\n"
+        "    %0 = input \"a\" : " +
+        left +
+        "[40, 50]\n"
+        "    %1 = input \"b\" : bf16[60, 50]\n"
+        "    %2 = cast %0 : f32[40, 50]\n"
+        "    %3 = cast %1 : f32[60, 50]\n"
+        "    %4 = reindex [i0, i1 - 1] fill " +
+        fill +
+        " %3 : f32[60, 50]\n"
+        "    %5 = broadcast [0, 2] %2 : f32[40, 60, 50]\n"
+        "    %6 = broadcast [1, 2] %4 : f32[40, 60, 50]\n"
+        "    %7 = binary mul %5 %6 : f32[40, 60, 50]\n"
+        "    %8 = reduce sum [2] %7 : f32[40, 60]\n"
+        "    output \"y\" %8\n";
+    const std::string text = plan_text(graph.c_str());
+    const size_t start = text.find("  contraction");
+    return text.substr(start, text.find('\n', start) - start);
+  };
+  CHECK(first_line("bf16", "0") == "  contraction over [40, 60] in pairs");
+  CHECK(first_line("bf16", "0.5") == "  contraction over [40, 60] in pairs");
+  CHECK(first_line("bf16", "0.1") == "  contraction over [40, 60]");
+  CHECK(first_line("f16", "0") == "  contraction over [40, 60]");
+}
+
 TEST_CASE("a sum of products that is no contraction says why") {
   CHECK(plan_text(R"(graph
     %0 = input "x" : bf16[40, 50]
