@@ -58,25 +58,19 @@ void Emitter::emit_tile(const Instruction& in) {
     const auto size = static_cast<int64_t>(dtype_size(kernel_.buffers[memory.buffer].dtype));
     return scalar_index(resolve(in.pitch * size));
   };
-  switch (in.op) {
-    case Op::tile_zero:
-      b_.CreateIntrinsic(llvm::Intrinsic::x86_tilezero, {}, {tile_number(in.places[0])});
-      return;
-    case Op::tile_load: {
-      llvm::Value* from = pointer(in.places[1].buffer, resolve(in.places[1].at));
-      return load_tile(in, from, step(in.places[1]));
-    }
-    case Op::tile_store:
-      b_.CreateIntrinsic(
-          llvm::Intrinsic::x86_tilestored64, {},
-          {tile_number(in.places[1]), pointer(in.places[0].buffer, resolve(in.places[0].at)),
-           step(in.places[0])});
-      return;
-    default:
-      b_.CreateIntrinsic(
-          llvm::Intrinsic::x86_tdpbf16ps, {},
-          {tile_number(in.places[0]), tile_number(in.places[1]), tile_number(in.places[2])});
-  }
+  auto address = [&](const kernel::Place& memory) {
+    return pointer(memory.buffer, resolve(memory.at));
+  };
+  const std::vector<kernel::Place>& at = in.places;
+  if (in.op == Op::tile_zero)
+    b_.CreateIntrinsic(llvm::Intrinsic::x86_tilezero, {}, {tile_number(at[0])});
+  if (in.op == Op::tile_load) load_tile(in, address(at[1]), step(at[1]));
+  if (in.op == Op::tile_store)
+    b_.CreateIntrinsic(llvm::Intrinsic::x86_tilestored64, {},
+                       {tile_number(at[1]), address(at[0]), step(at[0])});
+  if (in.op == Op::tile_dot)
+    b_.CreateIntrinsic(llvm::Intrinsic::x86_tdpbf16ps, {},
+                       {tile_number(at[0]), tile_number(at[1]), tile_number(at[2])});
 }
 
 // A whole tile comes from where it lies; what is less is copied with zeros around it.

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/log.h"
 #include "core/reduction_order.h"
 #include "jit/lower/axes.h"
 #include "jit/lower/digit_packing.h"
@@ -162,7 +161,6 @@ class ContractionLowering {
     steps.push_back(fmt::format(
         "tile of {} x {} in {}, vectorise n by {}; end {}", tiling_.rows, tiling_.columns(),
         tiling_.tiles ? "matrix registers" : "vector registers", tiling_.vector, end));
-    for (const std::string& step : steps) PLAIT_LOG(debug, "{}", step);
   }
 
   // Parts of k hold whole inner digits where leaves do.

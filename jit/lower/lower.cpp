@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "jit/kernel/types.h"
 #include "jit/lower/nests.h"
 
@@ -110,6 +111,7 @@ LoweredGroup lower_group(const Graph& graph, const fusion::FusionPlan& plan,
         break;
     }
   }
+  for (const std::string& step : result.kernel.schedule) PLAIT_LOG(debug, "{}", step);
   order_buffers(result);
   collect_symbols(result);
   return result;

@@ -83,7 +83,7 @@ void VectorTile::step(const TilePlace& place, const KPart& part, Expr step) {
 }
 
 void VectorTile::multiply_pairs(const TilePlace& place, const KPart& part, BufferId sums) {
-  even_ = values_.local(dtype_, tiling_.rows * tiling_.columns());
+  const BufferId even = values_.local(dtype_, tiling_.rows * tiling_.columns());
   auto in_sums = [&](Expr at) { return values_.simplified(place.slot + at); };
   values_.branch_equal(
       part.block, 0,
@@ -101,11 +101,11 @@ void VectorTile::multiply_pairs(const TilePlace& place, const KPart& part, Buffe
       };
       chain(0);
       each_accumulator(
-          [&](Expr at) { builder_.store(even_, at, builder_.load(accumulators_, at)); });
+          [&](Expr at) { builder_.store(even, at, builder_.load(accumulators_, at)); });
       chain(1);
       each_accumulator([&](Expr at) {
         const ValueId both =
-            builder_.add(builder_.load(even_, at), builder_.load(accumulators_, at));
+            builder_.add(builder_.load(even, at), builder_.load(accumulators_, at));
         builder_.store(sums, in_sums(at), builder_.add(builder_.load(sums, in_sums(at)), both));
       });
     });

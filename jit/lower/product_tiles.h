@@ -55,7 +55,6 @@ class VectorTile {
   LeftElement left_;
   HoldRight right_;
   BufferId accumulators_, held_;
-  BufferId even_ = 0;  // sums of the even steps
 };
 
 // Pairs of bf16, whole blocks of them packed. Sums lie in memory between parts of k.

@@ -25,12 +25,15 @@ constexpr double kPageStart = 80;          // a part of a row where it lies on a
 constexpr double kPageNearStart = 8;       // the same in L2
 constexpr double kTransposed = 1.5;        // packing across the vectors, to packing along them
 constexpr double kTileStart = 30;          // filling and emptying the registers, a branch
-constexpr double kTileMultiply = 0.08;     // a vector's in matrix registers
-constexpr double kTileSpill = 3;           // sums from them, to what others cost
-constexpr double kHalfBytes = 0.5;         // packing for them, to what others cost
-constexpr double kFarTile = 1.8;           // of them, where the panel is read from L2
 constexpr double kTaskStart = 1000;        // about 200 ns
 constexpr double kBarrier = 40000;
+
+// What differs in matrix registers: from their rate (a vector's multiply-add takes a sixteenth) and
+// some thirty tilings of eight products, not fitted.
+constexpr double kTileMultiply = 0.08;  // instead of 1
+constexpr double kFarTile = 1.8;        // times so much where the panel is read from L2
+constexpr double kTileSpill = 3;        // of sums, to what others cost
+constexpr double kHalfBytes = 0.5;      // of packing once for all, to what others cost
 
 // A row of the right operand costs a page; so many are streams that prefetching follows.
 constexpr double kDirectSteps = 32;

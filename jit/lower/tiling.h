@@ -34,8 +34,7 @@ struct Tiling {
   int64_t block_k;       // the most steps of k in a part
   bool left_direct;      // the left operand is read where it lies, through one pointer a row
   RightOperand right;
-
-  bool tiles = false;  // matrix registers: `rows` and `vectors` count their rows and columns
+  bool tiles = false;  // in matrix registers, k by pairs
 
   int64_t columns() const { return vector * vectors; }  // of a panel
   int64_t block_rows() const { return rows * block_tiles; }
