@@ -1,5 +1,7 @@
 #include "core/slot.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -11,8 +13,21 @@ namespace plait {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
 std::atomic<size_t> live_bytes_total = 0;
 std::atomic<uint64_t> allocation_count = 0;
+
+// Pages of 4 KiB cost a kernel that streams through memory up to a quarter of its time in address
+// translation. Whole huge pages only, so that nothing beyond `size` becomes resident; where the
+// system has none, ordinary pages serve.
+void* allocate_aligned(size_t size) {
+  void* data = nullptr;
+  if (posix_memalign(&data, size < kHugePage ? kAlignment : kHugePage, size) != 0) return nullptr;
+#ifdef MADV_HUGEPAGE
+  if (size >= kHugePage) madvise(data, size / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
+  return data;
+}
 
 }  // namespace
 
@@ -29,8 +44,7 @@ Buffer::~Buffer() {
 
 std::shared_ptr<Buffer> Buffer::allocate(size_t size) {
   const size_t rounded = (size + kAlignment - 1) / kAlignment * kAlignment;
-  void* data =
-      rounded < size ? nullptr : std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
+  void* data = rounded < size ? nullptr : allocate_aligned(std::max(rounded, kAlignment));
   if (!data) throw DeviceError(fmt::format("out of memory: cannot allocate {} bytes", size));
   ++allocation_count;
   return std::shared_ptr<Buffer>(new Buffer(data, size, nullptr));

@@ -12,7 +12,7 @@
 
 namespace plait {
 
-// 64-byte aligned memory. `size` bytes are usable.
+// 64-byte aligned memory, in huge pages from 2 MiB on. `size` bytes are usable.
 class Buffer {
  public:
   static std::shared_ptr<Buffer> allocate(size_t size);  // DeviceError names the size if it fails
