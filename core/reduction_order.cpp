@@ -18,9 +18,8 @@ ReductionOrder reduction_order(std::span<const Expr> merged_extents, bool ends_c
 }
 
 Expr contraction_leaf(Expr k, ContractionOrder order) {
-  constexpr int64_t kLongest = 1024;
   const int64_t step = order == ContractionOrder::pairs ? kPairBlock : 1;
-  const Expr leaf = ceil_div(k, max(Expr(1), ceil_div(k, kLongest)));
+  const Expr leaf = ceil_div(k, max(Expr(1), ceil_div(k, kLongestLeaf)));
   return max(Expr(step), step * ceil_div(leaf, step));
 }
 

@@ -29,7 +29,7 @@ struct ReductionOrder {
 ReductionOrder reduction_order(std::span<const Expr> merged_extents, bool ends_contiguous);
 
 // The other half: a contraction folds k (all reduced axes, row-major) in one fused multiply-add
-// chain per leaf, starting at 0, and adds the leaves in order. All of k up to 1024 is one leaf,
+// chain per leaf, starting at 0, and adds the leaves in order. All of k up to kLongestLeaf is one,
 // else leaves are equal blocks (the last may be shorter).
 //
 // Where both factors are widened from bf16, k folds in pairs: of each kPairBlock elements, those of
@@ -38,6 +38,7 @@ ReductionOrder reduction_order(std::span<const Expr> merged_extents, bool ends_c
 // multiply-adds, operands and results below 2^-126 count as zeros. It is the order in which matrix
 // registers add (Intel SDM, TDPBF16PS), and costs others little. Leaves are whole blocks.
 enum class ContractionOrder : uint8_t { chain, pairs };
+inline constexpr int64_t kLongestLeaf = 1024;
 inline constexpr int64_t kPairBlock = 32;
 Expr contraction_leaf(Expr k, ContractionOrder order = ContractionOrder::chain);
 

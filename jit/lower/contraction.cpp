@@ -40,14 +40,18 @@ class ContractionLowering {
     prepare();
     allocate();
     if (tiling_.right == RightOperand::shared) pack_shared();
-    const Expr blocks = ceil_div(m_, tiling_.block_rows());
-    const Expr groups = ceil_div(panels_, tiling_.block_panels);
-    values_.phase(values_.simplified(batch_ * blocks * groups), task_cost(), [&](Expr p) {
-      const Expr batch = values_.simplified(floor_div(p, blocks * groups));
+    const Expr leaves = tiling_.split_leaves ? leaves_ : Expr(1);
+    values_.phase(values_.simplified(tasks() * leaves), task_cost(), [&](Expr p) {
+      if (tiling_.split_leaves) first_slot_ = p * task_elements_, task_leaf_ = mod(p, leaves);
+      const Expr t = values_.simplified(floor_div(p, leaves));
+      const Expr batch = values_.simplified(floor_div(t, row_blocks_ * column_blocks_));
       set_batch(batch);
-      task(batch, values_.simplified(mod(floor_div(p, groups), blocks) * tiling_.block_rows()),
-           values_.simplified(mod(p, groups) * tiling_.block_panels));
+      task(
+          batch,
+          values_.simplified(mod(floor_div(t, column_blocks_), row_blocks_) * tiling_.block_rows()),
+          values_.simplified(mod(t, column_blocks_) * tiling_.block_panels));
     });
+    if (tiling_.split_leaves) add_leaves();
   }
 
  private:
@@ -104,7 +108,8 @@ class ContractionLowering {
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
     tiling_ = choose_tiling(context_.target, dtype_,
                             {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
-                             estimate(leaf_), left_.plain && left_.k_contiguous && !left_.digits,
+                             std::min(estimate(leaf_), static_cast<double>(kLongestLeaf)),
+                             left_.plain && left_.k_contiguous && !left_.digits,
                              right_.axis_contiguous && !right_.digits, pairs});
     // Packed rows fill whole vectors: the lanes past a tile's rows are the next rows, unused.
     left_.width = 1;
@@ -114,6 +119,8 @@ class ContractionLowering {
     right_.width = tiling_.columns();
     right_.step = tiling_.columns();
     panels_ = values_.simplified(ceil_div(n_, tiling_.columns()));
+    row_blocks_ = values_.simplified(ceil_div(m_, tiling_.block_rows()));
+    column_blocks_ = values_.simplified(ceil_div(panels_, tiling_.block_panels));
     double epilogue = 0;
     for (const Member& member : nest_.members) {
       epilogue += fusion::operation_cost(graph_.node(member.value));
@@ -145,17 +152,19 @@ class ContractionLowering {
       }
       PLAIT_UNREACHABLE("right operand {}", static_cast<int>(tiling_.right));
     };
-    const char* end = !loops_epilogue_ ? "in registers"
-                      : tiling_.tiles  ? "on rows of tiles in L2"
-                      : in_parts_      ? "on tiles that waited for all of k"
-                                       : "on the tile in L1";
+    const char* end = !loops_epilogue_       ? "in registers"
+                      : tiling_.tiles        ? "on rows of tiles in L2"
+                      : tiling_.split_leaves ? "after the leaves, in a phase of its own"
+                      : in_parts_            ? "on tiles that waited for all of k"
+                                             : "on the tile in L1";
     std::vector<std::string>& steps = context_.result.kernel.schedule;
     steps.push_back(fmt::format("contraction {} x {} x {}, batch {}{}", to_string(m_),
                                 to_string(n_), to_string(k_), to_string(batch_),
                                 in_pairs() ? ", k in pairs of bf16" : ""));
     steps.push_back(fmt::format(
-        "split m by {}, n by {}, k by {} in leaves of {}; parallel over m, n", tiling_.block_rows(),
-        tiling_.block_panels * tiling_.columns(), to_string(block_), to_string(leaf_)));
+        "split m by {}, n by {}, k by {} in leaves of {}; parallel over m, n{}",
+        tiling_.block_rows(), tiling_.block_panels * tiling_.columns(), to_string(block_),
+        to_string(leaf_), tiling_.split_leaves ? " and leaves" : ""));
     steps.push_back(fmt::format("left factor {}, right factor {}",
                                 tiling_.left_direct ? "read where it lies" : "packed", right()));
     steps.push_back(fmt::format(
@@ -220,9 +229,16 @@ class ContractionLowering {
     // An odd number of cache lines: rows of a tile lie in different sets.
     pitch_ = beside * tiling_.columns() + (beside > 1 ? tiling_.vector : 0);
     const int64_t waiting = tiling_.block_tiles * tiling_.block_panels / beside;
-    const int64_t size = tiling_.rows * pitch_;
-    if (loops_epilogue_) tile_ = values_.local(dtype_, (in_parts_ ? waiting : 1) * size);
-    if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, waiting * size);
+    tile_elements_ = tiling_.rows * pitch_;
+    task_elements_ = waiting * tile_elements_;
+    if (tiling_.split_leaves) {
+      tile_ = values_.workspace(dtype_, values_.simplified(tasks() * leaves_ * task_elements_));
+      sum_ = values_.local(dtype_, tile_elements_);
+    } else {
+      if (loops_epilogue_)
+        tile_ = values_.local(dtype_, in_parts_ ? task_elements_ : tile_elements_);
+      if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, task_elements_);
+    }
     if (tiling_.tiles) return allocate_pairs();
     vector_tile_ = std::make_unique<VectorTile>(
         values_, dtype_, tiling_, [this](auto&&... at) { return left_element(at...); },
@@ -265,10 +281,13 @@ class ContractionLowering {
   bool in_pairs() const { return contraction_.order == ContractionOrder::pairs; }
   Expr all_pairs() const { return ceil_div(k_, kPairBlock) * (kPairBlock / 2); }
 
+  Expr tasks() const { return batch_ * row_blocks_ * column_blocks_; }
+
   double task_cost() const {
     const double outputs =
         static_cast<double>(tiling_.block_rows() * tiling_.block_panels * tiling_.columns());
-    return outputs * (fusion::estimated_elements({k_}) * 0.02 + epilogue_cost_ * 0.2);
+    const double steps = fusion::estimated_elements({tiling_.split_leaves ? leaf_ : k_});
+    return outputs * (steps * 0.02 + epilogue_cost_ * 0.2);
   }
 
   // ---- axes
@@ -423,9 +442,7 @@ class ContractionLowering {
           const TilePlace place{ip, values_.simplified(right.base + jp * right.panel),
                                 values_.simplified(first_row + ip * tiling_.rows),
                                 values_.simplified((first_panel + jp) * tiling_.columns()),
-                                in_parts_ ? values_.simplified((jp * tiling_.block_tiles + ip) *
-                                                               (tiling_.rows * tiling_.columns()))
-                                          : Expr()};
+                                in_parts_ ? slot_of(ip, jp) : Expr()};
           prefetch_results(place, part);
           if (in_pairs()) {
             vector_tile_->multiply_pairs(place, part, tile_);
@@ -445,7 +462,7 @@ class ContractionLowering {
     values_.loop(LoopKind::serial, tiles, [&](Expr ip) {
       TilePlace place{ip, Expr(), values_.simplified(first_row + ip * tiling_.rows),
                       values_.simplified(first_panel * tiling_.columns()),
-                      in_parts_ ? values_.simplified(ip * (tiling_.rows * pitch_)) : Expr()};
+                      in_parts_ ? slot_of(ip, Expr()) : Expr()};
       values_.loop(LoopKind::serial, panels, [&](Expr jp) {
         TilePlace tile = place;
         tile.packed_right = values_.simplified(right.base + jp * right.panel);
@@ -456,12 +473,21 @@ class ContractionLowering {
     });
   }
 
+  // Of a tile's sums among those of its task.
+  Expr slot_of(Expr tile, Expr panel) const {
+    const Expr at = (panel * tiling_.block_tiles + tile) * tile_elements_;
+    return values_.simplified(first_slot_ + at);
+  }
+
   void each_part(const std::function<void(const KPart&)>& body) {
     auto loop = [&](Expr count, const std::function<void(Expr)>& inside) {
       if (count.is_constant(1)) return inside(Expr());
       values_.loop(LoopKind::serial, count, inside);
     };
-    loop(leaves_, [&](Expr q) {
+    auto each_leaf = [&](const std::function<void(Expr)>& inside) {
+      tiling_.split_leaves ? inside(task_leaf_) : loop(leaves_, inside);
+    };
+    each_leaf([&](Expr q) {
       const Expr leaf_start = q * leaf_;
       const Expr leaf_length = values_.simplified(min(leaf_, k_ - leaf_start));
       loop(blocks_, [&](Expr b) {
@@ -501,7 +527,7 @@ class ContractionLowering {
   // The rows of a tile's results lie on a page each, where the hardware does not look ahead: what
   // the end of the product touches is fetched while the product is computed.
   void prefetch_results(const TilePlace& place, const KPart& part) {
-    if (fusion::estimated_elements({block_}) < kLongPart) return;
+    if (tiling_.split_leaves || fusion::estimated_elements({block_}) < kLongPart) return;
     values_.branch_equal(
         part.block, blocks_ - 1,
         [&] { values_.branch_equal(part.leaf, leaves_ - 1, [&] { prefetch_rows(place); }, [] {}); },
@@ -551,6 +577,7 @@ class ContractionLowering {
       vector_tile_->each_accumulator(
           [&](Expr at) { builder_.store(tile_, values_.simplified(slot + at), accumulator(at)); });
     };
+    if (tiling_.split_leaves) return spill();
     values_.branch_equal(
         part.block, blocks_ - 1,
         [&] {
@@ -587,6 +614,45 @@ class ContractionLowering {
       });
     };
     values_.branch_equal(part.leaf, 0, [&] { each(true); }, [&] { each(false); });
+  }
+
+  // Where each leaf was a task: the sums of all leaves, tile by tile, in order, and the end.
+  void add_leaves() {
+    const Expr row_tiles = ceil_div(m_, tiling_.rows);
+    const Expr columns = tiling_.tiles ? column_blocks_ : panels_;
+    const int64_t panels_a_tile = tiling_.tiles ? tiling_.block_panels : 1;
+    const int64_t tiles_beside = tiling_.block_panels / panels_a_tile;
+    const double leaves = fusion::estimated_elements({leaves_});
+    const double cost = static_cast<double>(tile_elements_) * (leaves + epilogue_cost_) * 0.2;
+    values_.phase(values_.simplified(batch_ * row_tiles * columns), cost, [&](Expr p) {
+      const Expr batch = values_.simplified(floor_div(p, row_tiles * columns));
+      const Expr tile = values_.simplified(mod(floor_div(p, columns), row_tiles));
+      const Expr column = values_.simplified(mod(p, columns));
+      set_batch(batch);
+      const Expr task =
+          (batch * row_blocks_ + floor_div(tile, tiling_.block_tiles)) * column_blocks_ +
+          floor_div(column, tiles_beside);
+      first_slot_ = task * leaves_ * task_elements_;
+      const Expr first = slot_of(mod(tile, tiling_.block_tiles), mod(column, tiles_beside));
+      const Expr first_panel = values_.simplified(column * panels_a_tile);
+      const Expr panels = values_.simplified(min(Expr(panels_a_tile), panels_ - first_panel));
+      const Expr vectors = values_.simplified(panels * tiling_.vectors);
+      auto add = [&](Expr leaf, bool is_first) {
+        values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
+          each_vector(vectors, [&](Expr in_row) {
+            const Expr at = values_.simplified(i * pitch_ + in_row);
+            const Expr from = values_.simplified(first + leaf * task_elements_ + at);
+            ValueId sum = builder_.load(tile_, from);
+            if (!is_first) sum = builder_.add(builder_.load(sum_, at), sum);
+            builder_.store(sum_, at, sum);
+          });
+        });
+      };
+      add(Expr(), true);
+      values_.loop(LoopKind::serial, leaves_ - 1, [&](Expr q) { add(q + 1, false); });
+      loop_over_tile(sum_, values_.simplified(tile * tiling_.rows),
+                     values_.simplified(first_panel * tiling_.columns()), Expr(), vectors);
+    });
   }
 
   void each_vector(Expr vectors, const std::function<void(Expr in_row)>& body) {
@@ -655,9 +721,12 @@ class ContractionLowering {
   DType dtype_ = DType::f32;
   LoopAxis batch_axis_, m_axis_, n_axis_, k_axis_;
   Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_;
-  int64_t packed_steps_ = 0;  // room for the steps of a part
-  int64_t pitch_ = 0;         // of rows of sums in memory
-  int64_t row_pitch_ = 0;     // the same, of a row that is packed as it lies
+  Expr row_blocks_, column_blocks_;                // of a product
+  Expr first_slot_, task_leaf_;                    // of the task, where leaves are tasks
+  int64_t tile_elements_ = 0, task_elements_ = 0;  // of sums in memory
+  int64_t packed_steps_ = 0;                       // room for the steps of a part
+  int64_t pitch_ = 0;                              // of rows of sums in memory
+  int64_t row_pitch_ = 0;                          // the same, of a row that is packed as it lies
   Digits result_digits_;
   Factor left_, right_;
   Tiling tiling_{};

@@ -14,18 +14,18 @@ namespace {
 
 // Costs are in fused multiply-adds of a vector; a core does two a cycle. Fitted to the times of
 // 2,400 tilings of 16 products, f32 with AVX-512, and rounded.
-constexpr double kStreamVector = 12;       // read from beyond L2
-constexpr double kStreamNearVector = 2;    // read from L2
-constexpr double kPackVector = 16;         // read from beyond L2, and stored to L2
-constexpr double kPackNearVector = 8;      // read from L2, and stored to L2
-constexpr double kSharePackedVector = 56;  // read from and stored to beyond L2
-constexpr double kSpillVector = 2;         // to L2 and back
-constexpr double kSpillFarVector = 10;     // to beyond L2 and back
-constexpr double kPageStart = 80;          // a part of a row where it lies on a page of its own
-constexpr double kPageNearStart = 8;       // the same in L2
-constexpr double kTransposed = 1.5;        // packing across the vectors, to packing along them
-constexpr double kTileStart = 30;          // filling and emptying the registers, a branch
-constexpr double kTaskStart = 1000;        // about 200 ns
+constexpr double kStreamVector = 12;     // read from beyond L2
+constexpr double kStreamNearVector = 2;  // read from L2
+constexpr double kPackVector = 16;       // read from beyond L2, and stored to L2
+constexpr double kPackNearVector = 8;    // read from L2, and stored to L2
+constexpr double kFarVector = 56;        // stored to and read from beyond L2
+constexpr double kSpillVector = 2;       // to L2 and back
+constexpr double kSpillFarVector = 10;   // to beyond L2 and back
+constexpr double kPageStart = 80;        // a part of a row where it lies on a page of its own
+constexpr double kPageNearStart = 8;     // the same in L2
+constexpr double kTransposed = 1.5;      // packing across the vectors, to packing along them
+constexpr double kTileStart = 30;        // filling and emptying the registers, a branch
+constexpr double kTaskStart = 1000;      // about 200 ns
 constexpr double kBarrier = 40000;
 
 // What differs in matrix registers: from their rate (a vector's multiply-add takes a sixteenth) and
@@ -118,6 +118,23 @@ class BlockSearch {
   }
 
   void run() {
+    search_operands();
+    if (!may_split_leaves()) return;
+    tiling_.split_leaves = true;
+    search_operands();
+  }
+
+  double cost() const { return least_; }
+  const Tiling& best() const { return best_; }
+
+ private:
+  // Where the leaves' sums take no more memory than the factors.
+  bool may_split_leaves() const {
+    return shape_.leaf < shape_.k &&
+           leaves() * shape_.m * shape_.n <= shape_.k * (shape_.m + shape_.n);
+  }
+
+  void search_operands() {
     if (shape_.right_readable && row_tiles_ == 1 && !tiling_.tiles) {
       tiling_.right = RightOperand::direct;
       search_blocks(kDirectSteps);
@@ -132,10 +149,6 @@ class BlockSearch {
     }
   }
 
-  double cost() const { return least_; }
-  const Tiling& best() const { return best_; }
-
- private:
   void search_blocks(double block_k) {
     if (shape_.pairs) block_k = padded(block_k, kPairBlock);
     tiling_.block_k = static_cast<int64_t>(std::min(block_k, shape_.leaf));
@@ -148,7 +161,8 @@ class BlockSearch {
         const double across = std::ceil(panels_ / static_cast<double>(block_panels));
         const bool is_least = block_tiles * block_panels == 1;
         if (!is_least && working_bytes() + waiting_bytes() > kMostOfL2 * l2_) continue;
-        const double cost = task_cost() * rounds(shape_.batch * down * across) + preparation_cost();
+        const double tasks = shape_.batch * down * across * (tiling_.split_leaves ? leaves() : 1);
+        const double cost = task_cost() * rounds(tasks) + preparation_cost() + leaves_cost();
         if (cost < least_) {
           least_ = cost;
           best_ = tiling_;
@@ -178,8 +192,11 @@ class BlockSearch {
   }
 
   double block_k() const { return static_cast<double>(tiling_.block_k); }
+  double leaves() const { return std::ceil(shape_.k / shape_.leaf); }
+  // What a task goes through.
+  double steps() const { return tiling_.split_leaves ? shape_.leaf : shape_.k; }
   double parts() const {
-    return std::ceil(shape_.leaf / block_k()) * std::ceil(shape_.k / shape_.leaf);
+    return std::ceil(shape_.leaf / block_k()) * std::ceil(steps() / shape_.leaf);
   }
   double rows() const { return static_cast<double>(tiling_.block_rows()); }
   double vectors() const { return static_cast<double>(tiling_.block_panels * tiling_.vectors); }
@@ -204,14 +221,14 @@ class BlockSearch {
 
   // Tiles that wait for the next part.
   double waiting_bytes() const {
-    const double waiting = parts() == 1 ? 0 : shape_.leaf < shape_.k ? 2 : 1;
+    const double waiting = parts() == 1 ? 0 : shape_.leaf < steps() ? 2 : 1;
     return waiting * rows() * vectors() * lanes_ * size_;
   }
 
   double task_cost() const {
     const Tile tile{tiling_.rows, tiling_.vectors};
     double multiply =
-        rows() * vectors() * shape_.k * (tiling_.tiles ? kTileMultiply : slowdown(tile));
+        rows() * vectors() * steps() * (tiling_.tiles ? kTileMultiply : slowdown(tile));
     // Each tile reads its panel from L1, or all of it from L2.
     if (panel_bytes() > kUsable * l1_) {
       multiply *= tiling_.tiles ? kFarTile : 1 + 0.35 / static_cast<double>(tiling_.rows);
@@ -220,11 +237,11 @@ class BlockSearch {
     if (excess > 1) multiply *= std::pow(excess, 0.1);
     const bool packs_right = tiling_.right == RightOperand::task;
     const double right =
-        vectors() * shape_.k * (packs_right ? pack_right_vector() : stream_vector(shape_.n));
+        vectors() * steps() * (packs_right ? pack_right_vector() : stream_vector(shape_.n));
     const double left =
         tiling_.left_direct
-            ? rows() / lanes_ * shape_.k * stream_vector(shape_.m) + rows() * parts() * row_start()
-            : packed_rows() / lanes_ * shape_.k * pack_vector(shape_.m);
+            ? rows() / lanes_ * steps() * stream_vector(shape_.m) + rows() * parts() * row_start()
+            : packed_rows() / lanes_ * steps() * pack_vector(shape_.m);
     const bool waits_near = working_bytes() + waiting_bytes() < kUsable * l2_;
     const double spill = (parts() - 1) * rows() * vectors() *
                          (waits_near ? kSpillVector : kSpillFarVector) *
@@ -256,7 +273,14 @@ class BlockSearch {
   double preparation_cost() const {
     if (tiling_.right != RightOperand::shared) return 0;
     const double all = panels_ * static_cast<double>(tiling_.vectors) * shape_.k * shape_.batch;
-    return kBarrier + all * kSharePackedVector * (tiling_.tiles ? kHalfBytes : 1);
+    return kBarrier + all * kFarVector * (tiling_.tiles ? kHalfBytes : 1);
+  }
+
+  // Sums of leaves to memory and back.
+  double leaves_cost() const {
+    if (!tiling_.split_leaves) return 0;
+    const double tiles = row_tiles_ * panels_ * static_cast<double>(tiling_.rows * tiling_.vectors);
+    return kBarrier + shape_.batch * leaves() * tiles * kFarVector;
   }
 
   // Tasks as they count when what is left of a last round waits.

@@ -34,7 +34,8 @@ struct Tiling {
   int64_t block_k;       // the most steps of k in a part
   bool left_direct;      // the left operand is read where it lies, through one pointer a row
   RightOperand right;
-  bool tiles = false;  // in matrix registers, k by pairs
+  bool tiles = false;         // in matrix registers, k by pairs
+  bool split_leaves = false;  // each leaf is a task of its own; a second phase adds their sums
 
   int64_t columns() const { return vector * vectors; }  // of a panel
   int64_t block_rows() const { return rows * block_tiles; }

@@ -132,9 +132,10 @@ TEST_CASE("products have the bits of their definition on every target") {
   if (dtype == DType::f32 && content != Content::usual) return;
   std::mt19937 random(5);
   const Product shapes[] = {
-      {1, 1, 1, 1, {}},     {1, 1, 70, 40, {}},   {1, 5, 33, 7, {}}, {2, 17, 35, 20, {}},
-      {1, 31, 9, 1025, {}}, {1, 3, 20, 2050, {}}, {3, 8, 8, 64, {}}, {1, 100, 1, 33, {}},
-      {1, 40, 70, 130, {}}, {1, 2, 3, 0, {}},     {1, 0, 5, 4, {}},  {1, 12, 50, 100, {}},
+      {1, 1, 1, 1, {}},      {1, 1, 70, 40, {}},   {1, 5, 33, 7, {}}, {2, 17, 35, 20, {}},
+      {1, 31, 9, 1025, {}},  {1, 3, 20, 2050, {}}, {3, 8, 8, 64, {}}, {1, 100, 1, 33, {}},
+      {1, 40, 70, 130, {}},  {1, 2, 3, 0, {}},     {1, 0, 5, 4, {}},  {1, 12, 50, 100, {}},
+      {2, 5, 18, 1100, {}},
   };
   for (const Product& shape : shapes) {
     // One product alone may be a plain sum, which keeps subnormals.
@@ -160,6 +161,28 @@ TEST_CASE("products have the bits of their definition on every target") {
       }
     }
   }
+}
+
+TEST_CASE("leaves of k are tasks where rows and columns alone keep few CPUs busy") {
+  auto splits = [](double m, double n, double k, int64_t cpus) {
+    Target target = kTargets[0];
+    target.cpus = cpus;
+    const double leaf = k <= 1024 ? k : 1024;
+    return lower::choose_tiling(target, DType::f32, {1, m, n, k, leaf, true, true}).split_leaves;
+  };
+  CHECK(splits(16, 16, 1 << 20, 2));
+  CHECK(splits(64, 64, 1 << 16, 16));
+  CHECK_FALSE(splits(16, 16, 1 << 20, 1));
+  CHECK_FALSE(splits(16, 16, 1024, 16));        // one leaf
+  CHECK_FALSE(splits(2048, 2048, 4096, 16));    // tasks enough
+  CHECK_FALSE(splits(1 << 15, 8192, 2048, 2));  // sums of leaves would take more than the factors
+  reset_current_graph();
+  const Tensor product =
+      matmul(input("a", DType::f32, {16, 1 << 20}), input("b", DType::f32, {1 << 20, 16}));
+  const std::string text = compile({product}).kernels().front()->print(Stage::kernel_ir);
+  CAPTURE(text);
+  CHECK((host_target().cpus == 1) ==
+        (text.find("parallel over m, n and leaves") == std::string::npos));
 }
 
 TEST_CASE("lanes of a product run along what is stored") {

@@ -10,6 +10,8 @@ const Target kTargets[] = {
     {"avx512 and matrix registers", 64, 32, 48 << 10, 2 << 20, 32 << 20, 2, true},
     {"avx2", 32, 16, 32 << 10, 512 << 10, 8 << 20},
     {"neon", 16, 32, 64 << 10, 1 << 20, 4 << 20},
+    {"many cpus", 32, 16, 32 << 10, 1 << 20, 64 << 20, 256},
+    {"many cpus with matrix registers", 64, 32, 48 << 10, 2 << 20, 64 << 20, 256, true},
     {"tiny caches", 16, 16, 1 << 10, 4 << 10, 64 << 10},
 };
 
