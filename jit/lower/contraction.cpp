@@ -8,16 +8,13 @@
 #include "jit/lower/nests.h"
 #include "jit/lower/pair_packing.h"
 #include "jit/lower/plain_packing.h"
-#include "jit/lower/prefetch.h"
+#include "jit/lower/product_end.h"
 #include "jit/lower/product_tiles.h"
-#include "jit/lower/result_elements.h"
 #include "jit/lower/tiling.h"
 #include "passes/fusion/roles.h"
 
 namespace plait::lower {
 namespace {
-
-using fusion::Member;
 
 // Epilogues of at most this many operations are unrolled over the tile; others loop over it.
 constexpr double kUnrolledEpilogue = 6;
@@ -33,7 +30,8 @@ class ContractionLowering {
         nest_(context.nest),
         contraction_(*context.nest.contraction),
         values_(context.values),
-        builder_(context.values.builder()) {}
+        builder_(context.values.builder()),
+        axes_(context.values, context.nest) {}
 
   void run() {
     values_.set_computed_here(nest_.members);
@@ -45,7 +43,7 @@ class ContractionLowering {
       if (tiling_.split_leaves) first_slot_ = p * task_elements_, task_leaf_ = mod(p, leaves);
       const Expr t = values_.simplified(floor_div(p, leaves));
       const Expr batch = values_.simplified(floor_div(t, row_blocks_ * column_blocks_));
-      set_batch(batch);
+      axes_.set_batch(batch);
       task(
           batch,
           values_.simplified(mod(floor_div(t, column_blocks_), row_blocks_) * tiling_.block_rows()),
@@ -73,35 +71,21 @@ class ContractionLowering {
 
   // ---- preparation
 
-  LoopAxis merged(const std::vector<uint32_t>& axes) const {
-    LoopAxis result{axes, 1, false};
-    for (uint32_t axis : axes) result.extent = result.extent * extents_[axis];
-    return result;
-  }
-
   void prepare() {
-    extents_ = nest_.extents;
-    extents_.insert(extents_.end(), contraction_.k_extents.begin(), contraction_.k_extents.end());
-    axes_.assign(extents_.size(), Expr());
     dtype_ = compute_type(graph_.type(contraction_.left).dtype);
-    batch_axis_ = merged(contraction_.batch);
-    m_axis_ = merged(contraction_.m);
-    n_axis_ = merged(contraction_.n);
-    k_axis_ = merged(contraction_.k);
-    batch_ = batch_axis_.extent;
-    k_ = k_axis_.extent;
-    left_ = {contraction_.left, contraction_.left_tuple, contraction_.m, m_axis_.extent};
-    right_ = {contraction_.right, contraction_.right_tuple, contraction_.n, n_axis_.extent};
+    batch_ = axes_.batch.extent;
+    k_ = axes_.k.extent;
+    left_ = {contraction_.left, contraction_.left_tuple, contraction_.m, axes_.m.extent};
+    right_ = {contraction_.right, contraction_.right_tuple, contraction_.n, axes_.n.extent};
     examine(left_);
     examine(right_);
     // The factor with the longer contiguous axis of its own makes the better vector operand; both
     // orders give the same bits, a product commutes.
-    if (swaps()) std::swap(left_, right_), std::swap(m_axis_, n_axis_);
+    if (swaps()) std::swap(left_, right_), std::swap(axes_.m, axes_.n);
     left_.in_rows = left_.digits && packs_along_k(left_);
-    result_digits_ =
-        digits_of_results(graph_, context_.plan, nest_, contraction_.reduce, n_axis_, extents_);
-    m_ = m_axis_.extent;
-    n_ = n_axis_.extent;
+    end_.emplace(context_, axes_);
+    m_ = axes_.m.extent;
+    n_ = axes_.n.extent;
     const bool pairs = contraction_.order == ContractionOrder::pairs;
     leaf_ = values_.simplified(contraction_leaf(k_, contraction_.order));
     leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
@@ -121,12 +105,6 @@ class ContractionLowering {
     panels_ = values_.simplified(ceil_div(n_, tiling_.columns()));
     row_blocks_ = values_.simplified(ceil_div(m_, tiling_.block_rows()));
     column_blocks_ = values_.simplified(ceil_div(panels_, tiling_.block_panels));
-    double epilogue = 0;
-    for (const Member& member : nest_.members) {
-      epilogue += fusion::operation_cost(graph_.node(member.value));
-    }
-    epilogue_cost_ = epilogue;
-    result_elements_ = result_elements(graph_, context_.plan, nest_);
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     block_ = values_.simplified(ceil_div(leaf_, blocks_));
     if (pairs) block_ = values_.simplified(ceil_div(block_, kPairBlock) * kPairBlock);
@@ -136,7 +114,7 @@ class ContractionLowering {
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
     // Pairs are summed in memory.
     loops_epilogue_ =
-        epilogue > kUnrolledEpilogue + 1 || in_parts_ || pairs || result_digits_.axes.size() > 1;
+        end_->cost() > kUnrolledEpilogue + 1 || in_parts_ || pairs || end_->cuts_vectors();
     describe();
   }
 
@@ -197,31 +175,27 @@ class ContractionLowering {
     auto elements = [&](const LoopAxis& axis) { return fusion::estimated_elements({axis.extent}); };
     auto transposed = [&](const Factor& right) {
       const bool transposes = right.digits && packs_along_k(right);
-      return transposes ? fusion::estimated_elements({right.extent}) * elements(k_axis_) : 0;
+      return transposes ? fusion::estimated_elements({right.extent}) * elements(axes_.k) : 0;
     };
     constexpr double kScattered = 4;
     const double kept = transposed(wanted ? left_ : right_);
     const double other =
-        transposed(wanted ? right_ : left_) + kScattered * elements(m_axis_) * elements(n_axis_);
+        transposed(wanted ? right_ : left_) + kScattered * elements(axes_.m) * elements(axes_.n);
     return other < kept ? !wanted : wanted;
-  }
-
-  const Member& member(Value v) const {
-    return *std::find_if(nest_.members.begin(), nest_.members.end(),
-                         [&](const Member& candidate) { return candidate.value == v; });
   }
 
   void examine(Factor& factor) {
     const FactorLayout layout = layout_of(graph_, context_.plan, factor.value, factor.tuple,
-                                          extents_, factor.axes, contraction_.k);
+                                          axes_.extents, factor.axes, contraction_.k);
     factor.plain = layout.plain;
     factor.axis_contiguous = layout.own_contiguous;
     factor.k_contiguous = layout.k_contiguous;
     factor.rows = layout.rows;
     if (!layout.is_view) return;
-    factor.digits = DigitPacking::make(values_, graph_, context_.plan, dtype_,
-                                       {factor.value, factor.tuple, factor.axes, contraction_.k},
-                                       extents_, axes_, lanes_of(context_.target, dtype_));
+    factor.digits =
+        DigitPacking::make(values_, graph_, context_.plan, dtype_,
+                           {factor.value, factor.tuple, factor.axes, contraction_.k}, axes_.extents,
+                           axes_.current, lanes_of(context_.target, dtype_));
   }
 
   void allocate() {
@@ -287,40 +261,21 @@ class ContractionLowering {
     const double outputs =
         static_cast<double>(tiling_.block_rows() * tiling_.block_panels * tiling_.columns());
     const double steps = fusion::estimated_elements({tiling_.split_leaves ? leaf_ : k_});
-    return outputs * (steps * 0.02 + epilogue_cost_ * 0.2);
+    return outputs * (steps * 0.02 + end_->cost() * 0.2);
   }
 
-  // ---- axes
-
-  void set_axes(const LoopAxis& axis, Expr index) {
-    if (!axis.group_axes.empty()) expand_axis(axis, index, extents_, axes_);
-  }
-  void set_batch(Expr index) {
-    Digits digits;
-    for (uint32_t axis : batch_axis_.group_axes)
-      digits.axes.push_back({{axis}, extents_[axis], false});
-    const std::vector<Expr> at = bind_digits(values_, digits, index);
-    for (size_t i = 0; i < at.size(); ++i) set_axes(digits.axes[i], at[i]);
-  }
-
-  Tuple at_axes(const Tuple& tuple) const {
-    Substitution substitution;
-    for (uint32_t k = 0; k < axes_.size(); ++k) substitution.emplace(k, axes_[k]);
-    Tuple result;
-    for (Expr e : tuple) result.push_back(values_.simplified(substitute(e, substitution)));
-    return result;
-  }
+  // ---- factors
 
   // A view may name axes of the other factor although nothing it reads depends on them.
   void forget_other_axes(const Factor& factor) {
-    set_axes(&factor == &left_ ? n_axis_ : m_axis_, Expr());
+    axes_.set(&factor == &left_ ? axes_.n : axes_.m, Expr());
   }
 
   ValueId element(const Factor& factor, Expr index, Expr k) {
-    set_axes(&factor == &left_ ? m_axis_ : n_axis_, index);
+    axes_.set(&factor == &left_ ? axes_.m : axes_.n, index);
     forget_other_axes(factor);
-    set_axes(k_axis_, k);
-    return values_.compute_at(factor.value, at_axes(factor.tuple));
+    axes_.set(axes_.k, k);
+    return values_.compute_at(factor.value, axes_.at(factor.tuple));
   }
 
   ValueId zero() { return builder_.constant(Scalar(dtype_, int64_t{0})); }
@@ -356,7 +311,7 @@ class ContractionLowering {
       const Expr first = values_.simplified(mod(floor_div(p, parts), groups) * kPackedPanels);
       const Expr start = values_.simplified(mod(p, parts) * steps);
       const KPart part{Expr(), Expr(), start, values_.simplified(min(Expr(steps), k_ - start))};
-      set_batch(batch);
+      axes_.set_batch(batch);
       pack_panels(right_, first, values_.simplified(min(Expr(kPackedPanels), panels_ - first)),
                   part, packed_right(batch, first, part));
     });
@@ -392,7 +347,7 @@ class ContractionLowering {
   void pack_tiles(const Factor& factor, const PackPlace& place, Expr panel) {
     const FactorLayout::Rows& from = *factor.rows;
     const BufferId buffer = values_.buffer_of(from.source, false);
-    const Expr base = at_axes({from.base})[0] + place.start;
+    const Expr base = axes_.at({from.base})[0] + place.start;
     values_.loop(LoopKind::serial, place.count, [&](Expr p) {
       const Expr row = values_.simplified((place.first + p) * factor.step);
       const kernel::Place to{place.to, place.base + p * panel};
@@ -530,29 +485,12 @@ class ContractionLowering {
     if (tiling_.split_leaves || fusion::estimated_elements({block_}) < kLongPart) return;
     values_.branch_equal(
         part.block, blocks_ - 1,
-        [&] { values_.branch_equal(part.leaf, leaves_ - 1, [&] { prefetch_rows(place); }, [] {}); },
+        [&] {
+          values_.branch_equal(
+              part.leaf, leaves_ - 1, [&] { end_->prefetch(place.row, place.column, tiling_); },
+              [] {});
+        },
         [] {});
-  }
-
-  void prefetch_rows(const TilePlace& place) {
-    values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
-      for (const ResultElement& element : result_elements_) {
-        auto index_at = [&](Expr column) {
-          set_axes(m_axis_, values_.simplified(place.row + i));
-          set_axes(n_axis_, values_.simplified(column));
-          const Shape& shape = graph_.type(element.value).shape;
-          return values_.simplified(linear_index(shape, at_axes(element.tuple)));
-        };
-        const Expr first = index_at(place.column);
-        const bool in_row = values_.simplified(index_at(place.column + 1) - first).is_constant(1);
-        const std::vector<uint32_t> variables = variables_of(first);
-        const bool by_row =
-            std::find(variables.begin(), variables.end(), i.id()) != variables.end();
-        if (!in_row || !by_row) continue;
-        const BufferId buffer = values_.buffer_of(element.value, element.written);
-        prefetch_lines(values_, buffer, first, tiling_.columns());
-      }
-    });
   }
 
   // ---- after the product
@@ -564,8 +502,8 @@ class ContractionLowering {
       values_.loop(LoopKind::unrolled, tiling_.rows, [&](Expr i) {
         values_.when_less(row + i, m_, [&] {
           vector_tile_->each_vector([&](Expr j, Expr lane) {
-            store_results(row + i, column + j * tiling_.vector + lane,
-                          [&] { return accumulator(vector_tile_->register_at(i, j, lane)); });
+            end_->store(row + i, column + j * tiling_.vector + lane,
+                        [&] { return accumulator(vector_tile_->register_at(i, j, lane)); });
           });
         });
       });
@@ -583,11 +521,12 @@ class ContractionLowering {
         [&] {
           if (leaves_.is_constant(1)) {
             spill();
-            return loop_over_tile(tile_, row, column, slot, vectors);
+            return end_->store_rows({tile_, slot, pitch_}, row, column, vectors, tiling_);
           }
           add_leaf(part, slot, vectors);
           values_.branch_equal(
-              part.leaf, leaves_ - 1, [&] { loop_over_tile(sum_, row, column, slot, vectors); },
+              part.leaf, leaves_ - 1,
+              [&] { end_->store_rows({sum_, slot, pitch_}, row, column, vectors, tiling_); },
               [] {});
         },
         spill);
@@ -607,7 +546,7 @@ class ContractionLowering {
         return vector_tile_->each_accumulator([&](Expr at) { add(at, accumulator(at), first); });
       }
       values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
-        each_vector(vectors, [&](Expr in_row) {
+        each_vector(values_, vectors, tiling_.vector, [&](Expr in_row) {
           const Expr at = values_.simplified(i * pitch_ + in_row);
           add(at, builder_.load(tile_, values_.simplified(slot + at)), first);
         });
@@ -623,12 +562,12 @@ class ContractionLowering {
     const int64_t panels_a_tile = tiling_.tiles ? tiling_.block_panels : 1;
     const int64_t tiles_beside = tiling_.block_panels / panels_a_tile;
     const double leaves = fusion::estimated_elements({leaves_});
-    const double cost = static_cast<double>(tile_elements_) * (leaves + epilogue_cost_) * 0.2;
+    const double cost = static_cast<double>(tile_elements_) * (leaves + end_->cost()) * 0.2;
     values_.phase(values_.simplified(batch_ * row_tiles * columns), cost, [&](Expr p) {
       const Expr batch = values_.simplified(floor_div(p, row_tiles * columns));
       const Expr tile = values_.simplified(mod(floor_div(p, columns), row_tiles));
       const Expr column = values_.simplified(mod(p, columns));
-      set_batch(batch);
+      axes_.set_batch(batch);
       const Expr task =
           (batch * row_blocks_ + floor_div(tile, tiling_.block_tiles)) * column_blocks_ +
           floor_div(column, tiles_beside);
@@ -639,7 +578,7 @@ class ContractionLowering {
       const Expr vectors = values_.simplified(panels * tiling_.vectors);
       auto add = [&](Expr leaf, bool is_first) {
         values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
-          each_vector(vectors, [&](Expr in_row) {
+          each_vector(values_, vectors, tiling_.vector, [&](Expr in_row) {
             const Expr at = values_.simplified(i * pitch_ + in_row);
             const Expr from = values_.simplified(first + leaf * task_elements_ + at);
             ValueId sum = builder_.load(tile_, from);
@@ -650,64 +589,9 @@ class ContractionLowering {
       };
       add(Expr(), true);
       values_.loop(LoopKind::serial, leaves_ - 1, [&](Expr q) { add(q + 1, false); });
-      loop_over_tile(sum_, values_.simplified(tile * tiling_.rows),
-                     values_.simplified(first_panel * tiling_.columns()), Expr(), vectors);
+      end_->store_rows({sum_, Expr(), pitch_}, values_.simplified(tile * tiling_.rows),
+                       values_.simplified(first_panel * tiling_.columns()), vectors, tiling_);
     });
-  }
-
-  void each_vector(Expr vectors, const std::function<void(Expr in_row)>& body) {
-    values_.loop(LoopKind::serial, vectors, [&](Expr j) {
-      values_.loop(LoopKind::vector, tiling_.vector,
-                   [&](Expr lane) { body(j * tiling_.vector + lane); });
-    });
-  }
-
-  void loop_over_tile(BufferId tile, Expr row, Expr column, Expr slot, Expr vectors) {
-    const Expr rows_here = values_.simplified(min(Expr(tiling_.rows), m_ - row));
-    if (result_digits_.axes.size() > 1) {
-      return store_cuts(tile, row, rows_here, column, slot, vectors);
-    }
-    values_.loop(LoopKind::serial, rows_here, [&](Expr i) {
-      each_vector(vectors, [&](Expr in_row) {
-        const Expr at = values_.simplified(slot + i * pitch_ + in_row);
-        store_results(row + i, column + in_row, [&] { return builder_.load(tile, at); });
-      });
-    });
-  }
-
-  // Vectors of the result that are cut where its last digit starts anew.
-  void store_cuts(BufferId tile, Expr row, Expr rows, Expr column, Expr slot, Expr vectors) {
-    values_.loop(LoopKind::serial, vectors, [&](Expr j) {
-      const Expr in_row = j * tiling_.vector;
-      const Cut cut =
-          cut_lanes(values_, result_digits_, values_.simplified(column + in_row), tiling_.vector);
-      values_.loop(LoopKind::serial, rows, [&](Expr i) {
-        const Expr at = values_.simplified(slot + i * pitch_ + in_row);
-        values_.loop(LoopKind::vector, tiling_.vector, [&](Expr lane) {
-          each_piece(values_, cut, lane, [&](const std::vector<Expr>& digits) {
-            set_axes(m_axis_, values_.simplified(row + i));
-            for (size_t d = 0; d < digits.size(); ++d) set_axes(result_digits_.axes[d], digits[d]);
-            store_at_axes(builder_.load(tile, at + lane));
-          });
-        });
-      });
-    });
-  }
-
-  void store_results(Expr row, Expr column, const std::function<ValueId()>& product) {
-    values_.when_less(column, n_, [&] {
-      set_axes(m_axis_, values_.simplified(row));
-      set_axes(n_axis_, values_.simplified(column));
-      store_at_axes(product());
-    });
-  }
-
-  void store_at_axes(ValueId product) {
-    values_.define(contraction_.reduce, at_axes(member(contraction_.reduce).tuple), product);
-    for (Value v : nest_.stores) {
-      const Tuple tuple = at_axes(member(v).tuple);
-      values_.store(v, tuple, values_.at(v, tuple));
-    }
   }
 
   const NestContext& context_;
@@ -716,10 +600,9 @@ class ContractionLowering {
   const fusion::Contraction& contraction_;
   Values& values_;
   kernel::Builder& builder_;
-  std::vector<Expr> extents_;  // of group and k axes
-  std::vector<Expr> axes_;     // what each is at the insertion point
+  ProductAxes axes_;
+  std::optional<ProductEnd> end_;  // once the sides are chosen
   DType dtype_ = DType::f32;
-  LoopAxis batch_axis_, m_axis_, n_axis_, k_axis_;
   Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_;
   Expr row_blocks_, column_blocks_;                // of a product
   Expr first_slot_, task_leaf_;                    // of the task, where leaves are tasks
@@ -727,12 +610,9 @@ class ContractionLowering {
   int64_t packed_steps_ = 0;                       // room for the steps of a part
   int64_t pitch_ = 0;                              // of rows of sums in memory
   int64_t row_pitch_ = 0;                          // the same, of a row that is packed as it lies
-  Digits result_digits_;
   Factor left_, right_;
   Tiling tiling_{};
   bool in_parts_ = false, loops_epilogue_ = false;
-  double epilogue_cost_ = 0;
-  std::vector<ResultElement> result_elements_;
   std::unique_ptr<VectorTile> vector_tile_;
   std::unique_ptr<MatrixTile> matrix_tile_;  // one of the two
   BufferId tile_ = 0, sum_ = 0, packed_left_ = 0, packed_right_ = 0;

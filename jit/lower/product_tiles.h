@@ -21,6 +21,10 @@ struct TilePlace {
   Expr slot;
 };
 
+// Loops over vectors of a row; `body` gets the index of the element.
+void each_vector(Values& values, Expr vectors, int64_t lanes,
+                 const std::function<void(Expr in_row)>& body);
+
 // rows * vectors accumulators. The smaller operand is held; the other streams.
 class VectorTile {
  public:

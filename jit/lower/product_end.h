@@ -1,0 +1,66 @@
+// The end of a product: its results, and what else its nest stores, from sums of rows and columns.
+#pragma once
+
+#include "jit/lower/digits.h"
+#include "jit/lower/nests.h"
+#include "jit/lower/result_elements.h"
+#include "jit/lower/tiling.h"
+
+namespace plait::lower {
+
+// The axes of a contraction's nest, and what each of them is at the insertion point.
+class ProductAxes {
+ public:
+  ProductAxes(Values& values, const fusion::Nest& nest);
+
+  void set(const LoopAxis& axis, Expr index);
+  void set_batch(Expr index);
+  Tuple at(const Tuple& tuple) const;
+
+  std::vector<Expr> extents;  // of group and k axes
+  std::vector<Expr> current;  // the same axes' indices
+  LoopAxis batch, m, n, k;
+
+ private:
+  LoopAxis merged(const std::vector<uint32_t>& axes) const;
+  Values& values_;
+};
+
+// Rows of sums in memory.
+struct SumsPlace {
+  BufferId buffer;
+  Expr at;
+  int64_t pitch;
+};
+
+class ProductEnd {
+ public:
+  // `axes`: the sides are chosen, lanes run along n.
+  ProductEnd(const NestContext& context, ProductAxes& axes);
+
+  double cost() const { return cost_; }  // operations an element
+  bool cuts_vectors() const { return digits_.axes.size() > 1; }
+
+  // Fetches what the end of one tile reads and writes.
+  void prefetch(Expr row, Expr column, const Tiling& tiling);
+  void store(Expr row, Expr column, const std::function<ValueId()>& product);
+  // The rows of one tile that exist; `vectors` of each.
+  void store_rows(const SumsPlace& sums, Expr row, Expr column, Expr vectors, const Tiling& tiling);
+
+ private:
+  void store_cuts(const SumsPlace& sums, Expr row, Expr rows, Expr column, Expr vectors,
+                  int64_t lanes);
+  void store_here(ValueId product);
+  const Tuple& tuple_of(Value v) const;
+
+  const NestContext& context_;
+  ProductAxes& axes_;
+  Values& values_;
+  kernel::Builder& builder_;
+  Value product_;
+  Digits digits_;
+  std::vector<ResultElement> elements_;
+  double cost_ = 0;
+};
+
+}  // namespace plait::lower
