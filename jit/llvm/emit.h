@@ -16,7 +16,7 @@ class Module;
 namespace plait::native {
 
 // Part of every cache key: raise it when the same kernel may give other code.
-inline constexpr int kEmitterVersion = 7;
+inline constexpr int kEmitterVersion = 8;
 
 // Name of the function of a phase:
 //   void f(void** buffers, int64_t* sizes, int64_t begin, int64_t end, void* local, ErrorRecord*)

@@ -77,14 +77,17 @@ std::optional<int64_t> Emitter::lane_stride(Expr offset) const {
   return linear->coefficient.constant();
 }
 
-llvm::Value* Emitter::lane_pointers(BufferId buffer, Expr offset) {
-  Expr uniform = 0, varying = 0;
+Emitter::Terms Emitter::split_by_lanes(Expr offset) const {
+  Terms result;
   for (Expr term : terms_of(offset)) {
-    if (is_varying(term))
-      varying = varying + term;
-    else
-      uniform = uniform + term;
+    Expr& terms = is_varying(term) ? result.varying : result.uniform;
+    terms = terms + term;
   }
+  return result;
+}
+
+llvm::Value* Emitter::lane_pointers(BufferId buffer, Expr offset) {
+  const auto [uniform, varying] = split_by_lanes(offset);
   llvm::Type* lane = fits_i32(varying) ? b_.getInt32Ty() : b_.getInt64Ty();
   return b_.CreateInBoundsGEP(memory_type(kernel_.buffers[buffer].dtype), pointer(buffer, uniform),
                               lane_index(varying, lane));
@@ -120,8 +123,10 @@ llvm::Value* Emitter::load_lanes(BufferId id, Expr offset) {
   llvm::Align align(dtype_size(dtype));
   auto stride = lane_stride(offset);
   bool falling = stride == -1;
-  if (stride != 1 && !falling)
+  if (stride != 1 && !falling) {
+    if (isa_.has_gather && dtype_size(dtype) < 4) return gather_from_words(id, offset);
     return b_.CreateMaskedGather(type, lane_pointers(id, offset), align, mask());
+  }
   llvm::Value* at = pointer(id, lowest_address(offset, falling));
   llvm::Value* value = nullptr;
   if (!mask())
@@ -129,6 +134,28 @@ llvm::Value* Emitter::load_lanes(BufferId id, Expr offset) {
   else
     value = b_.CreateMaskedLoad(type, at, align, falling ? reverse(mask()) : mask());
   return falling ? reverse(value) : value;
+}
+
+// Gathers of bytes and halves are a branch a lane; of the aligned words that hold them they are
+// instructions. Such a word lies on a page of its element.
+llvm::Value* Emitter::gather_from_words(BufferId id, Expr offset) {
+  const DType dtype = kernel_.buffers[id].dtype;
+  const auto [uniform, varying] = split_by_lanes(offset);
+  llvm::Type* lane = fits_i32(4 * varying) ? b_.getInt32Ty() : b_.getInt64Ty();
+  llvm::Value* start = pointer(id, uniform);
+  llvm::Value* words =
+      b_.CreateIntrinsic(llvm::Intrinsic::ptrmask, {start->getType(), b_.getInt64Ty()},
+                         {start, b_.getInt64(~uint64_t{3})});
+  llvm::Value* skipped =
+      b_.CreateAnd(b_.CreatePtrToInt(start, lane), llvm::ConstantInt::get(lane, 3));
+  llvm::Value* bytes = lane_index(static_cast<int64_t>(dtype_size(dtype)) * varying, lane);
+  bytes = b_.CreateAdd(bytes, b_.CreateVectorSplat(width_, skipped));
+  llvm::Value* pointers = b_.CreateGEP(b_.getInt32Ty(), words, b_.CreateAShr(bytes, 2));
+  auto* type = llvm::FixedVectorType::get(b_.getInt32Ty(), width_);
+  llvm::Value* word = b_.CreateMaskedGather(type, pointers, llvm::Align(4), mask());
+  llvm::Value* shift = b_.CreateShl(b_.CreateAnd(b_.CreateZExtOrTrunc(bytes, type), 3), 3);
+  return b_.CreateTrunc(b_.CreateLShr(word, shift),
+                        llvm::FixedVectorType::get(memory_type(dtype), width_));
 }
 
 void Emitter::store(BufferId id, Expr offset, const Parts& value) {

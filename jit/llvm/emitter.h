@@ -190,11 +190,16 @@ class Emitter {
   llvm::Value* buffer_base(BufferId buffer);
   llvm::Value* pointer(BufferId buffer, Expr offset);
   llvm::Value* pointer_to_terms(BufferId buffer, Expr offset);
+  struct Terms {
+    Expr uniform, varying;
+  };
+  Terms split_by_lanes(Expr offset) const;
   llvm::Value* lane_pointers(BufferId buffer, Expr offset);
   std::optional<int64_t> lane_stride(Expr offset) const;
   llvm::Value* load(BufferId buffer, Expr offset);
   void store(BufferId buffer, Expr offset, const Parts& value);
   llvm::Value* load_lanes(BufferId buffer, Expr offset);
+  llvm::Value* gather_from_words(BufferId buffer, Expr offset);
   void store_lanes(BufferId buffer, Expr offset, llvm::Value* value);
   bool passes_caches(BufferId buffer, Expr offset) const;
   llvm::Value* last_active_lane(const Parts& lanes);
