@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "core/graph/build.h"
+#include "core/log.h"
 #include "passes/fusion/contraction.h"
 #include "passes/fusion/instance.h"
 
@@ -61,10 +62,17 @@ Value rounded(Graph& g, Value factor) {
 Graph autocast(const Graph& graph, const Options& options) {
   if (options.autocast == Autocast::off) return graph;
   std::unordered_set<const Node*> products;
+  size_t kept = 0;
   for (Value v = 0; v < graph.size(); ++v) {
-    if (graph.type(v).dtype != DType::f32 || is_kept(graph, v, options)) continue;
-    if (fusion::match_contraction(graph, v)) products.insert(&graph.node(v));
+    if (graph.type(v).dtype != DType::f32 || !fusion::match_contraction(graph, v)) continue;
+    if (is_kept(graph, v, options)) {
+      ++kept;
+    } else {
+      products.insert(&graph.node(v));
+    }
   }
+  PLAIT_LOG(info, "factors of {} products rounded to bf16; {} products kept in f32 by `{}`",
+            products.size(), kept, options.autocast_keep);
   const Graph cast =
       rewrite_graph(graph, [&](Graph& g, const Node& node, std::span<const Value> operands) {
         if (!products.contains(&node)) return kNoValue;

@@ -5,6 +5,7 @@
 
 #include "core/graph/text.h"
 #include "core/graph/verify.h"
+#include "core/log.h"
 
 namespace plait {
 namespace {
@@ -51,6 +52,18 @@ TEST_CASE("factors of products are rounded where they are computed, all else sta
         "  %11 = reduce sum [0] %0 : f32[4]\n"
         "  output \"y\" %10\n"
         "  output \"z\" %11\n");
+}
+
+TEST_CASE("the log tells how many products were rounded, and how many a name kept") {
+  std::string line;
+  set_log_filter(LogFilter::parse("warn,passes/autocast=info"));
+  set_log_sink([&](std::string_view text) { line = text; });
+  autocasted(kLinear, "head");
+  CHECK_THAT(line, Catch::Contains("0 products rounded to bf16; 1 products kept in f32 by `head`"));
+  autocasted(kLinear, "haed");
+  CHECK_THAT(line, Catch::Contains("1 products rounded to bf16; 0 products kept in f32 by `haed`"));
+  set_log_sink(nullptr);
+  set_log_filter({});
 }
 
 TEST_CASE("without the option, and in scopes that are kept, nothing changes") {
