@@ -108,7 +108,7 @@ class ContractionLowering {
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     block_ = values_.simplified(ceil_div(leaf_, blocks_));
     if (pairs) block_ = values_.simplified(ceil_div(block_, kPairBlock) * kPairBlock);
-    if (!pairs) fit_block_to_digits();
+    if (!pairs) fit_block();
     packed_steps_ = block_.constant().value_or(tiling_.block_k);
     row_pitch_ = (packed_steps_ / tiling_.vector + 2) * tiling_.vector;
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
@@ -150,16 +150,19 @@ class ContractionLowering {
         tiling_.tiles ? "matrix registers" : "vector registers", tiling_.vector, end));
   }
 
-  // Parts of k hold whole inner digits where leaves do.
-  void fit_block_to_digits() {
+  // Parts of k hold whole inner digits where leaves do, and whole vectors that are transposed.
+  void fit_block() {
+    auto round_up = [&](int64_t steps) {
+      block_ = values_.simplified(ceil_div(block_, steps) * steps);
+      blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, block_)));
+    };
     for (const Factor* factor : {&left_, &right_}) {
       if (!factor->digits || packs_along_k(*factor)) continue;
       const int64_t inner = factor->digits->k().inner().constant().value_or(1);
       if (inner == 1 || inner > tiling_.block_k || !is_multiple_of(leaf_, inner)) continue;
-      block_ = values_.simplified(ceil_div(block_, inner) * inner);
-      blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, block_)));
-      return;
+      return round_up(inner);
     }
+    if (!blocks_.is_constant(1) && packs_along_k(right_)) round_up(tiling_.vector);
   }
 
   // Whether vectors of what is packed run along k.

@@ -28,6 +28,11 @@ constexpr double kTileStart = 30;        // filling and emptying the registers, 
 constexpr double kTaskStart = 1000;      // about 200 ns
 constexpr double kBarrier = 40000;
 
+// From some 200 tilings of 12 products of few rows: packing from beyond L2, where all that a task
+// packs at once takes a quarter of L1 and is read as so few streams that the hardware follows.
+constexpr double kPackToL1 = 0.6;
+constexpr int64_t kMostStreams = 48;
+
 // What differs in matrix registers: from their rate (a vector's multiply-add takes a sixteenth) and
 // some thirty tilings of eight products, not fitted.
 constexpr double kTileMultiply = 0.08;  // instead of 1
@@ -79,12 +84,12 @@ bool fits(const Tile& tile, int64_t registers) {
 
 // Those that may turn out best, whatever the blocks: the fastest, padding included, and their like.
 std::vector<Tile> promising_tiles(const Target& target, int64_t lanes, double m, double n,
-                                  int64_t most_rows) {
+                                  int64_t most_rows, int64_t most_vectors) {
   constexpr double kAlike = 1.06;
   constexpr size_t kMostTiles = 4;
   std::vector<std::pair<double, Tile>> tiles;
   for (int64_t rows = 1; rows <= std::min<double>(static_cast<double>(most_rows), m); ++rows) {
-    for (int64_t vectors = 1; vectors <= kMostVectors; ++vectors) {
+    for (int64_t vectors = 1; vectors <= most_vectors; ++vectors) {
       const Tile tile{rows, vectors};
       if (!fits(tile, static_cast<int64_t>(target.vector_registers))) break;
       const double work = padded(m, static_cast<double>(rows)) *
@@ -146,11 +151,17 @@ class BlockSearch {
       for (int64_t parts = 1; parts <= kMostParts; ++parts) {
         search_blocks(std::ceil(shape_.leaf / static_cast<double>(parts)));
       }
+      const double row = static_cast<double>(tiling_.columns()) * size_;
+      search_blocks(std::max(1.0, std::floor(panel_room() / (row * lanes_))) * lanes_);
     }
   }
 
   void search_blocks(double block_k) {
-    if (shape_.pairs) block_k = padded(block_k, kPairBlock);
+    if (shape_.pairs) {
+      block_k = padded(block_k, kPairBlock);
+    } else if (!shape_.right_readable) {
+      block_k = padded(block_k, lanes_);  // whole vectors are transposed
+    }
     tiling_.block_k = static_cast<int64_t>(std::min(block_k, shape_.leaf));
     const std::vector<int64_t> tiles = equal_blocks(row_tiles_), panels = equal_blocks(panels_);
     for (const int64_t block_tiles : tiles) {
@@ -201,6 +212,9 @@ class BlockSearch {
   double rows() const { return static_cast<double>(tiling_.block_rows()); }
   double vectors() const { return static_cast<double>(tiling_.block_panels * tiling_.vectors); }
   double panel_bytes() const { return block_k() * static_cast<double>(tiling_.columns()) * size_; }
+
+  // Of L1, for what is packed and read at once.
+  double panel_room() const { return l1_ / 4; }
 
   // What a task reads again and again: a part of each operand.
   double working_bytes() const {
@@ -258,7 +272,13 @@ class BlockSearch {
     return is_near(extent) ? kPackNearVector : kPackVector;
   }
   double pack_right_vector() const {
-    return pack_vector(shape_.n) * (shape_.right_readable ? 1 : kTransposed);
+    const double cost = pack_vector(shape_.n) * (shape_.right_readable ? 1 : kTransposed);
+    const auto panels = static_cast<double>(tiling_.block_panels);
+    const bool stays_in_l1 = panels * panel_bytes() <= panel_room();
+    const bool few_streams =
+        shape_.right_readable || tiling_.block_panels * tiling_.columns() <= kMostStreams;
+    const bool is_cheap = stays_in_l1 && few_streams && !tiling_.tiles && !is_near(shape_.n);
+    return is_cheap ? kPackToL1 * cost : cost;
   }
   double stream_vector(double extent) const {
     return is_near(extent) ? kStreamNearVector : kStreamVector;
@@ -320,7 +340,11 @@ Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shap
       continue;
     }
     const int64_t most_rows = left_direct ? kMostDirectRows : kMostRows;
-    for (const Tile& tile : promising_tiles(target, lanes, product.m, product.n, most_rows)) {
+    const bool packs_once = product.m <= static_cast<double>(kMostRows) && !product.right_readable;
+    const int64_t most_vectors =
+        packs_once ? std::max<int64_t>(1, kMostStreams / lanes) : kMostVectors;
+    for (const Tile& tile :
+         promising_tiles(target, lanes, product.m, product.n, most_rows, most_vectors)) {
       searches.emplace_back(target, size, product, tile, lanes, left_direct, false);
       searches.back().run();
     }

@@ -207,6 +207,21 @@ TEST_CASE("lanes of a product run along what is stored") {
   }
 }
 
+TEST_CASE("what few rows read once is packed into L1, from few streams if it is transposed") {
+  for (const Target& target : {kTargets[0], kTargets[2], kTargets[3]}) {
+    for (const double m : {1.0, 4.0, 10.0, 16.0}) {
+      CAPTURE(target.name, m);
+      const lower::Tiling t =
+          lower::choose_tiling(target, DType::f32, {1, m, 3072, 4096, 1024, true, false});
+      const int64_t columns = t.block_panels * t.columns();
+      CHECK(t.right == lower::RightOperand::task);
+      CHECK(columns <= 64);
+      CHECK(t.block_k % t.vector == 0);
+      CHECK(static_cast<uint64_t>(t.block_k * columns * 4) <= target.l1_bytes / 2);
+    }
+  }
+}
+
 TEST_CASE("tilings fit the registers and caches they are for") {
   for (const Target& target : kTargets) {
     for (const double m : {1.0, 4.0, 100.0, 1000.0, 50257.0}) {
