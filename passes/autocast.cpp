@@ -12,23 +12,34 @@
 namespace plait {
 namespace {
 
-// Whether one of the names in `list`, joined by commas, is a run of whole parts of the scope.
-bool names_scope(std::string_view list, const std::string& scope) {
-  const std::string path = "/" + scope + "/";
+// A name of `autocast_keep`, and how many products it kept.
+struct Kept {
+  std::string name;
+  size_t products = 0;
+};
+
+std::vector<Kept> names_of(std::string_view list) {
+  std::vector<Kept> result;
   while (!list.empty()) {
     const size_t comma = std::min(list.find(','), list.size());
-    const std::string name(list.substr(0, comma));
-    if (!name.empty() && path.find("/" + name + "/") != std::string::npos) return true;
+    if (comma > 0) result.push_back({std::string(list.substr(0, comma))});
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
-  return false;
+  return result;
 }
 
-bool is_kept(const Graph& graph, Value v, const Options& options) {
+// Whether a name is a run of whole parts of one of the value's scopes; each that is counts it.
+bool is_kept(const Graph& graph, Value v, std::vector<Kept>& names) {
   const std::span<const Origin> origins = graph.origins(v);
-  return std::any_of(origins.begin(), origins.end(), [&](const Origin& origin) {
-    return names_scope(options.autocast_keep, origin.scope);
-  });
+  bool result = false;
+  for (Kept& kept : names) {
+    const bool holds = std::any_of(origins.begin(), origins.end(), [&](const Origin& origin) {
+      return ("/" + origin.scope + "/").find("/" + kept.name + "/") != std::string::npos;
+    });
+    kept.products += holds ? 1 : 0;
+    result = result || holds;
+  }
+  return result;
 }
 
 // What only moves elements that are rounded already.
@@ -62,17 +73,13 @@ Value rounded(Graph& g, Value factor) {
 Graph autocast(const Graph& graph, const Options& options) {
   if (options.autocast == Autocast::off) return graph;
   std::unordered_set<const Node*> products;
-  size_t kept = 0;
+  std::vector<Kept> names = names_of(options.autocast_keep);
   for (Value v = 0; v < graph.size(); ++v) {
     if (graph.type(v).dtype != DType::f32 || !fusion::match_contraction(graph, v)) continue;
-    if (is_kept(graph, v, options)) {
-      ++kept;
-    } else {
-      products.insert(&graph.node(v));
-    }
+    if (!is_kept(graph, v, names)) products.insert(&graph.node(v));
   }
-  PLAIT_LOG(info, "factors of {} products rounded to bf16; {} products kept in f32 by `{}`",
-            products.size(), kept, options.autocast_keep);
+  PLAIT_LOG(info, "factors of {} products rounded to bf16", products.size());
+  for (const Kept& kept : names) PLAIT_LOG(info, "`{}` keeps {} in f32", kept.name, kept.products);
   const Graph cast =
       rewrite_graph(graph, [&](Graph& g, const Node& node, std::span<const Value> operands) {
         if (!products.contains(&node)) return kNoValue;

@@ -141,6 +141,7 @@ llvm::Value* Emitter::load_lanes(BufferId id, Expr offset) {
 llvm::Value* Emitter::gather_from_words(BufferId id, Expr offset) {
   const DType dtype = kernel_.buffers[id].dtype;
   const auto [uniform, varying] = split_by_lanes(offset);
+  // In bytes, and up to 3 more.
   llvm::Type* lane = fits_i32(4 * varying) ? b_.getInt32Ty() : b_.getInt64Ty();
   llvm::Value* start = pointer(id, uniform);
   llvm::Value* words =

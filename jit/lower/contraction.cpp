@@ -90,11 +90,20 @@ class ContractionLowering {
     leaf_ = values_.simplified(contraction_leaf(k_, contraction_.order));
     leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
-    tiling_ = choose_tiling(context_.target, dtype_,
-                            {estimate(batch_), estimate(m_), estimate(n_), estimate(k_),
-                             std::min(estimate(leaf_), static_cast<double>(kLongestLeaf)),
-                             left_.plain && left_.k_contiguous && !left_.digits,
-                             right_.axis_contiguous && !right_.digits, pairs});
+    // A symbolic leaf has no useful bound of its own.
+    leaf_steps_ = std::min(estimate(leaf_), static_cast<double>(kLongestLeaf));
+    tiling_ = choose_tiling(
+        context_.target, dtype_,
+        {.batch = estimate(batch_),
+         .m = estimate(m_),
+         .n = estimate(n_),
+         .k = estimate(k_),
+         .leaf = leaf_steps_,
+         .left_readable = left_.plain && left_.k_contiguous && !left_.digits,
+         .right_readable = right_.axis_contiguous && !right_.digits,
+         .right_transposed = packs_along_k(right_),
+         .pairs = pairs,
+         .many_leaves = prove_less(Expr(kLongestLeaf), k_, values_.ranges()) == true});
     // Packed rows fill whole vectors: the lanes past a tile's rows are the next rows, unused.
     left_.width = 1;
     while (left_.width < tiling_.rows) left_.width *= 2;
@@ -106,7 +115,8 @@ class ContractionLowering {
     row_blocks_ = values_.simplified(ceil_div(m_, tiling_.block_rows()));
     column_blocks_ = values_.simplified(ceil_div(panels_, tiling_.block_panels));
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
-    block_ = values_.simplified(ceil_div(leaf_, blocks_));
+    // Equal parts, if the leaf is known.
+    block_ = leaf_.constant() ? values_.simplified(ceil_div(leaf_, blocks_)) : tiling_.block_k;
     if (pairs) block_ = values_.simplified(ceil_div(block_, kPairBlock) * kPairBlock);
     if (!pairs) fit_block();
     packed_steps_ = block_.constant().value_or(tiling_.block_k);
@@ -130,11 +140,11 @@ class ContractionLowering {
       }
       PLAIT_UNREACHABLE("right operand {}", static_cast<int>(tiling_.right));
     };
-    const char* end = !loops_epilogue_       ? "in registers"
-                      : tiling_.tiles        ? "on rows of tiles in L2"
-                      : tiling_.split_leaves ? "after the leaves, in a phase of its own"
-                      : in_parts_            ? "on tiles that waited for all of k"
-                                             : "on the tile in L1";
+    const char* end = tiling_.split_leaves ? "after all leaves, in a phase of its own"
+                      : !loops_epilogue_   ? "in registers"
+                      : tiling_.tiles      ? "on rows of tiles in L2"
+                      : in_parts_          ? "on tiles that waited for all of k"
+                                           : "on the tile in L1";
     std::vector<std::string>& steps = context_.result.kernel.schedule;
     steps.push_back(fmt::format("contraction {} x {} x {}, batch {}{}", to_string(m_),
                                 to_string(n_), to_string(k_), to_string(batch_),
@@ -150,7 +160,8 @@ class ContractionLowering {
         tiling_.tiles ? "matrix registers" : "vector registers", tiling_.vector, end));
   }
 
-  // Parts of k hold whole inner digits where leaves do, and whole vectors that are transposed.
+  // Parts of k hold whole inner digits where leaves do, and whole vectors of a right factor that is
+  // transposed.
   void fit_block() {
     auto round_up = [&](int64_t steps) {
       block_ = values_.simplified(ceil_div(block_, steps) * steps);
@@ -202,10 +213,10 @@ class ContractionLowering {
   }
 
   void allocate() {
-    const int64_t beside = tiling_.tiles ? tiling_.block_panels : 1;
+    beside_ = tiling_.tiles ? tiling_.block_panels : 1;
     // An odd number of cache lines: rows of a tile lie in different sets.
-    pitch_ = beside * tiling_.columns() + (beside > 1 ? tiling_.vector : 0);
-    const int64_t waiting = tiling_.block_tiles * tiling_.block_panels / beside;
+    pitch_ = beside_ * tiling_.columns() + (beside_ > 1 ? tiling_.vector : 0);
+    const int64_t waiting = tiling_.block_tiles * tiling_.block_panels / beside_;
     tile_elements_ = tiling_.rows * pitch_;
     task_elements_ = waiting * tile_elements_;
     if (tiling_.split_leaves) {
@@ -263,7 +274,7 @@ class ContractionLowering {
   double task_cost() const {
     const double outputs =
         static_cast<double>(tiling_.block_rows() * tiling_.block_panels * tiling_.columns());
-    const double steps = fusion::estimated_elements({tiling_.split_leaves ? leaf_ : k_});
+    const double steps = tiling_.split_leaves ? leaf_steps_ : fusion::estimated_elements({k_});
     return outputs * (steps * 0.02 + end_->cost() * 0.2);
   }
 
@@ -431,7 +442,7 @@ class ContractionLowering {
     });
   }
 
-  // Of a tile's sums among those of its task.
+  // Where a tile's sums lie in `tile_`.
   Expr slot_of(Expr tile, Expr panel) const {
     const Expr at = (panel * tiling_.block_tiles + tile) * tile_elements_;
     return values_.simplified(first_slot_ + at);
@@ -549,7 +560,7 @@ class ContractionLowering {
         return vector_tile_->each_accumulator([&](Expr at) { add(at, accumulator(at), first); });
       }
       values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
-        each_vector(values_, vectors, tiling_.vector, [&](Expr in_row) {
+        each_in_row(values_, vectors, tiling_.vector, [&](Expr in_row) {
           const Expr at = values_.simplified(i * pitch_ + in_row);
           add(at, builder_.load(tile_, values_.simplified(slot + at)), first);
         });
@@ -562,8 +573,7 @@ class ContractionLowering {
   void add_leaves() {
     const Expr row_tiles = ceil_div(m_, tiling_.rows);
     const Expr columns = tiling_.tiles ? column_blocks_ : panels_;
-    const int64_t panels_a_tile = tiling_.tiles ? tiling_.block_panels : 1;
-    const int64_t tiles_beside = tiling_.block_panels / panels_a_tile;
+    const int64_t groups = tiling_.block_panels / beside_;  // of panels, in a block
     const double leaves = fusion::estimated_elements({leaves_});
     const double cost = static_cast<double>(tile_elements_) * (leaves + end_->cost()) * 0.2;
     values_.phase(values_.simplified(batch_ * row_tiles * columns), cost, [&](Expr p) {
@@ -573,15 +583,15 @@ class ContractionLowering {
       axes_.set_batch(batch);
       const Expr task =
           (batch * row_blocks_ + floor_div(tile, tiling_.block_tiles)) * column_blocks_ +
-          floor_div(column, tiles_beside);
+          floor_div(column, groups);
       first_slot_ = task * leaves_ * task_elements_;
-      const Expr first = slot_of(mod(tile, tiling_.block_tiles), mod(column, tiles_beside));
-      const Expr first_panel = values_.simplified(column * panels_a_tile);
-      const Expr panels = values_.simplified(min(Expr(panels_a_tile), panels_ - first_panel));
+      const Expr first = slot_of(mod(tile, tiling_.block_tiles), mod(column, groups));
+      const Expr first_panel = values_.simplified(column * beside_);
+      const Expr panels = values_.simplified(min(Expr(beside_), panels_ - first_panel));
       const Expr vectors = values_.simplified(panels * tiling_.vectors);
       auto add = [&](Expr leaf, bool is_first) {
         values_.loop(LoopKind::serial, tiling_.rows, [&](Expr i) {
-          each_vector(values_, vectors, tiling_.vector, [&](Expr in_row) {
+          each_in_row(values_, vectors, tiling_.vector, [&](Expr in_row) {
             const Expr at = values_.simplified(i * pitch_ + in_row);
             const Expr from = values_.simplified(first + leaf * task_elements_ + at);
             ValueId sum = builder_.load(tile_, from);
@@ -610,7 +620,9 @@ class ContractionLowering {
   Expr row_blocks_, column_blocks_;                // of a product
   Expr first_slot_, task_leaf_;                    // of the task, where leaves are tasks
   int64_t tile_elements_ = 0, task_elements_ = 0;  // of sums in memory
+  double leaf_steps_ = 0;                          // estimate
   int64_t packed_steps_ = 0;                       // room for the steps of a part
+  int64_t beside_ = 1;                             // panels whose sums lie side by side
   int64_t pitch_ = 0;                              // of rows of sums in memory
   int64_t row_pitch_ = 0;                          // the same, of a row that is packed as it lies
   Factor left_, right_;

@@ -3,10 +3,16 @@
 #include <algorithm>
 
 #include "jit/lower/prefetch.h"
-#include "jit/lower/product_tiles.h"
 #include "passes/fusion/roles.h"
 
 namespace plait::lower {
+
+void each_in_row(Values& values, Expr vectors, int64_t lanes,
+                 const std::function<void(Expr in_row)>& body) {
+  values.loop(LoopKind::serial, vectors, [&](Expr j) {
+    values.loop(LoopKind::vector, lanes, [&](Expr lane) { body(j * lanes + lane); });
+  });
+}
 
 ProductAxes::ProductAxes(Values& values, const fusion::Nest& nest)
     : extents(nest.extents), values_(values) {
@@ -91,7 +97,7 @@ void ProductEnd::store_rows(const SumsPlace& sums, Expr row, Expr column, Expr v
   const Expr rows = values_.simplified(min(Expr(tiling.rows), axes_.m.extent - row));
   if (cuts_vectors()) return store_cuts(sums, row, rows, column, vectors, tiling.vector);
   values_.loop(LoopKind::serial, rows, [&](Expr i) {
-    each_vector(values_, vectors, tiling.vector, [&](Expr in_row) {
+    each_in_row(values_, vectors, tiling.vector, [&](Expr in_row) {
       const Expr at = values_.simplified(sums.at + i * sums.pitch + in_row);
       store(row + i, column + in_row, [&] { return builder_.load(sums.buffer, at); });
     });

@@ -33,6 +33,10 @@ struct SumsPlace {
   int64_t pitch;
 };
 
+// Loops over the elements of a row of sums, vector by vector.
+void each_in_row(Values& values, Expr vectors, int64_t lanes,
+                 const std::function<void(Expr in_row)>& body);
+
 class ProductEnd {
  public:
   // `axes`: the sides are chosen, lanes run along n.

@@ -13,13 +13,6 @@ Expr tile_at(int64_t tile) { return tile * kernel::kTileElements; }
 
 }  // namespace
 
-void each_vector(Values& values, Expr vectors, int64_t lanes,
-                 const std::function<void(Expr in_row)>& body) {
-  values.loop(LoopKind::serial, vectors, [&](Expr j) {
-    values.loop(LoopKind::vector, lanes, [&](Expr lane) { body(j * lanes + lane); });
-  });
-}
-
 VectorTile::VectorTile(Values& values, DType dtype, const Tiling& tiling, LeftElement left,
                        HoldRight right)
     : values_(values),

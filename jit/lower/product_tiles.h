@@ -14,16 +14,12 @@ struct KPart {
   Expr start, length;
 };
 
-// Where a tile lies in the result, and among the tiles that wait in memory.
+// Where a tile lies in the result, and its sums in memory.
 struct TilePlace {
   Expr tile, packed_right;  // in its task; where its panel's part lies
   Expr row, column;
   Expr slot;
 };
-
-// Loops over vectors of a row; `body` gets the index of the element.
-void each_vector(Values& values, Expr vectors, int64_t lanes,
-                 const std::function<void(Expr in_row)>& body);
 
 // rows * vectors accumulators. The smaller operand is held; the other streams.
 class VectorTile {

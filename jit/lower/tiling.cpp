@@ -28,8 +28,9 @@ constexpr double kTileStart = 30;        // filling and emptying the registers, 
 constexpr double kTaskStart = 1000;      // about 200 ns
 constexpr double kBarrier = 40000;
 
-// From some 200 tilings of 12 products of few rows: packing from beyond L2, where all that a task
-// packs at once takes a quarter of L1 and is read as so few streams that the hardware follows.
+// From some 200 tilings of 12 products of few rows: what packing from beyond L2 costs, to the
+// above, where all that a task packs at once takes a quarter of L1; and of how many columns, each a
+// stream where they are transposed, so that the hardware follows.
 constexpr double kPackToL1 = 0.6;
 constexpr int64_t kMostStreams = 48;
 
@@ -133,9 +134,9 @@ class BlockSearch {
   const Tiling& best() const { return best_; }
 
  private:
-  // Where the leaves' sums take no more memory than the factors.
+  // Where there are no more sums of leaves, padding aside, than elements of the factors.
   bool may_split_leaves() const {
-    return shape_.leaf < shape_.k &&
+    return shape_.many_leaves && shape_.leaf < shape_.k &&
            leaves() * shape_.m * shape_.n <= shape_.k * (shape_.m + shape_.n);
   }
 
@@ -159,7 +160,7 @@ class BlockSearch {
   void search_blocks(double block_k) {
     if (shape_.pairs) {
       block_k = padded(block_k, kPairBlock);
-    } else if (!shape_.right_readable) {
+    } else if (shape_.right_transposed) {
       block_k = padded(block_k, lanes_);  // whole vectors are transposed
     }
     tiling_.block_k = static_cast<int64_t>(std::min(block_k, shape_.leaf));
@@ -276,7 +277,8 @@ class BlockSearch {
     const auto panels = static_cast<double>(tiling_.block_panels);
     const bool stays_in_l1 = panels * panel_bytes() <= panel_room();
     const bool few_streams =
-        shape_.right_readable || tiling_.block_panels * tiling_.columns() <= kMostStreams;
+        shape_.right_readable ||
+        (shape_.right_transposed && tiling_.block_panels * tiling_.columns() <= kMostStreams);
     const bool is_cheap = stays_in_l1 && few_streams && !tiling_.tiles && !is_near(shape_.n);
     return is_cheap ? kPackToL1 * cost : cost;
   }
@@ -340,9 +342,10 @@ Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shap
       continue;
     }
     const int64_t most_rows = left_direct ? kMostDirectRows : kMostRows;
-    const bool packs_once = product.m <= static_cast<double>(kMostRows) && !product.right_readable;
-    const int64_t most_vectors =
-        packs_once ? std::max<int64_t>(1, kMostStreams / lanes) : kMostVectors;
+    const bool few_rows = product.m <= static_cast<double>(kMostRows);
+    const int64_t most_vectors = few_rows && product.right_transposed
+                                     ? std::clamp<int64_t>(kMostStreams / lanes, 1, kMostVectors)
+                                     : kMostVectors;
     for (const Tile& tile :
          promising_tiles(target, lanes, product.m, product.n, most_rows, most_vectors)) {
       searches.emplace_back(target, size, product, tile, lanes, left_direct, false);

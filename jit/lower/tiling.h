@@ -14,7 +14,9 @@ struct ProductShape {
   double leaf;          // steps of k that are added in one chain
   bool left_readable;   // the left operand lies contiguous along k, nothing to compute
   bool right_readable;  // the right operand lies contiguous along n, at most to be widened
-  bool pairs = false;   // of bf16
+  bool right_transposed = false;  // it lies along k
+  bool pairs = false;             // of bf16
+  bool many_leaves = true;        // k is longer than a leaf whatever the sizes are
 };
 
 // A task takes `block_tiles` by `block_panels` register tiles, and k in parts: a part of each

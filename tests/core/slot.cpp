@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 #include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string>
 
 #include "core/error.h"
 
@@ -29,6 +32,24 @@ TEST_CASE("buffers of any size are aligned to cache lines, large ones to huge pa
     auto* bytes = static_cast<char*>(buffer->data());
     bytes[0] = bytes[size - 1] = 1;  // all of it can be written
   }
+}
+
+TEST_CASE("the system is asked for huge pages") {
+  const auto buffer = Buffer::allocate(size_t{4} << 20);
+  const auto address = reinterpret_cast<uintptr_t>(buffer->data());
+  std::ifstream maps("/proc/self/smaps");
+  uintptr_t from = 0, to = 0;
+  char dash = 0;
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream range(line);
+    if (range >> std::hex >> from >> dash >> to && dash == '-')
+      here = from <= address && address < to;
+    if (!here || !line.starts_with("VmFlags:")) continue;
+    CHECK_THAT(line + " ", Catch::Contains(" hg "));
+    return;
+  }
+  WARN("skipped: this system does not show the flags of memory");
 }
 
 TEST_CASE("memory that cannot be had is an error that names the size") {
