@@ -20,7 +20,7 @@ struct Isa {
   bool native_f16 = false;   // converts between f16 and f32 itself
   bool has_scalef = false;   // multiplies by powers of two in one instruction
   bool cheap_masks = false;  // masked accesses of any element cost what plain ones do
-  bool has_gather = false;   // loads 32-bit lanes from anywhere in one instruction, at some speed
+  bool has_gather = false;   // loads 32-bit lanes from anywhere faster than one by one
   // Instructions of AArch64 that mean what jit/kernel/nodes.def says:
   bool has_extrema = false;           // greatest and least with NaNs and signed zeros
   bool has_saturating_casts = false;  // from floats to integers

@@ -1,14 +1,13 @@
 // Contractions: packed panels, a register tile, and the epilogue on the tile while it is hot.
 #include <algorithm>
+#include <bit>
 
 #include "core/error.h"
 #include "core/reduction_order.h"
-#include "jit/lower/axes.h"
-#include "jit/lower/digit_packing.h"
 #include "jit/lower/nests.h"
 #include "jit/lower/pair_packing.h"
-#include "jit/lower/plain_packing.h"
 #include "jit/lower/product_end.h"
+#include "jit/lower/product_factor.h"
 #include "jit/lower/product_tiles.h"
 #include "jit/lower/tiling.h"
 #include "passes/fusion/roles.h"
@@ -20,7 +19,7 @@ namespace {
 constexpr double kUnrolledEpilogue = 6;
 
 // Steps of k that cover the fetching of a tile's results.
-constexpr double kLongPart = 64;
+constexpr int64_t kLongPart = 64;
 
 class ContractionLowering {
  public:
@@ -53,40 +52,23 @@ class ContractionLowering {
   }
 
  private:
-  // One factor of the product, and how its elements lie along its own axis (m or n) and along k.
-  struct Factor {
-    Value value;
-    Tuple tuple;
-    std::vector<uint32_t> axes;
-    Expr extent;
-    bool plain = false;  // one load of the compute dtype, always in range
-    bool axis_contiguous = false, k_contiguous = false;
-    int64_t width = 0;                       // of a packed panel
-    int64_t step = 0;                        // from one panel to the next, along the factor's axis
-    std::unique_ptr<PairPacking> pairs{};    // for matrix registers
-    std::unique_ptr<DigitPacking> digits{};  // where m or n and k are more than one run each
-    bool in_rows = false;  // packed as it lies, row by row along k: the left factor only
-    std::optional<FactorLayout::Rows> rows{};  // where it lies so in memory
-  };
-
   // ---- preparation
 
   void prepare() {
     dtype_ = compute_type(graph_.type(contraction_.left).dtype);
     batch_ = axes_.batch.extent;
     k_ = axes_.k.extent;
-    left_ = {contraction_.left, contraction_.left_tuple, contraction_.m, axes_.m.extent};
-    right_ = {contraction_.right, contraction_.right_tuple, contraction_.n, axes_.n.extent};
-    examine(left_);
-    examine(right_);
+    auto factor = [&](Value value, const Tuple& tuple, const LoopAxis& own, const LoopAxis& other) {
+      return std::make_unique<ProductFactor>(context_, axes_, value, tuple, own, other);
+    };
+    left_ = factor(contraction_.left, contraction_.left_tuple, axes_.m, axes_.n);
+    right_ = factor(contraction_.right, contraction_.right_tuple, axes_.n, axes_.m);
     // The factor with the longer contiguous axis of its own makes the better vector operand; both
     // orders give the same bits, a product commutes.
     if (swaps()) std::swap(left_, right_), std::swap(axes_.m, axes_.n);
-    left_.in_rows = left_.digits && packs_along_k(left_);
     end_.emplace(context_, axes_);
     m_ = axes_.m.extent;
     n_ = axes_.n.extent;
-    const bool pairs = contraction_.order == ContractionOrder::pairs;
     leaf_ = values_.simplified(contraction_leaf(k_, contraction_.order));
     leaves_ = values_.simplified(max(Expr(1), ceil_div(k_, leaf_)));
     auto estimate = [](Expr e) { return fusion::estimated_elements({e}); };
@@ -99,32 +81,25 @@ class ContractionLowering {
          .n = estimate(n_),
          .k = estimate(k_),
          .leaf = leaf_steps_,
-         .left_readable = left_.plain && left_.k_contiguous && !left_.digits,
-         .right_readable = right_.axis_contiguous && !right_.digits,
-         .right_transposed = packs_along_k(right_),
-         .pairs = pairs,
+         .left_readable = left_->lies_along_k(),
+         .right_readable = right_->lies_along_own(),
+         .right_transposed = right_->packs_along_k(),
+         .pairs = in_pairs(),
          .many_leaves = prove_less(Expr(kLongestLeaf), k_, values_.ranges()) == true});
-    // Packed rows fill whole vectors: the lanes past a tile's rows are the next rows, unused.
-    left_.width = 1;
-    while (left_.width < tiling_.rows) left_.width *= 2;
-    left_.step = tiling_.rows;
-    if (tiling_.tiles) left_.width = left_.step = kernel::kTileRows, left_.in_rows = false;
-    right_.width = tiling_.columns();
-    right_.step = tiling_.columns();
+    left_in_rows_ = !tiling_.tiles && left_->digits() && left_->packs_along_k();
     panels_ = values_.simplified(ceil_div(n_, tiling_.columns()));
     row_blocks_ = values_.simplified(ceil_div(m_, tiling_.block_rows()));
     column_blocks_ = values_.simplified(ceil_div(panels_, tiling_.block_panels));
     blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, tiling_.block_k)));
     // Equal parts, if the leaf is known.
-    block_ = leaf_.constant() ? values_.simplified(ceil_div(leaf_, blocks_)) : tiling_.block_k;
-    if (pairs) block_ = values_.simplified(ceil_div(block_, kPairBlock) * kPairBlock);
-    if (!pairs) fit_block();
-    packed_steps_ = block_.constant().value_or(tiling_.block_k);
-    row_pitch_ = (packed_steps_ / tiling_.vector + 2) * tiling_.vector;
+    block_ = tiling_.block_k;
+    if (leaf_.constant()) block_ = *values_.simplified(ceil_div(leaf_, blocks_)).constant();
+    fit_block();
+    row_pitch_ = (block_ / tiling_.vector + 2) * tiling_.vector;
     in_parts_ = !leaves_.is_constant(1) || !blocks_.is_constant(1);
     // Pairs are summed in memory.
     loops_epilogue_ =
-        end_->cost() > kUnrolledEpilogue + 1 || in_parts_ || pairs || end_->cuts_vectors();
+        end_->cost() > kUnrolledEpilogue + 1 || in_parts_ || in_pairs() || end_->cuts_vectors();
     describe();
   }
 
@@ -149,10 +124,10 @@ class ContractionLowering {
     steps.push_back(fmt::format("contraction {} x {} x {}, batch {}{}", to_string(m_),
                                 to_string(n_), to_string(k_), to_string(batch_),
                                 in_pairs() ? ", k in pairs of bf16" : ""));
-    steps.push_back(fmt::format(
-        "split m by {}, n by {}, k by {} in leaves of {}; parallel over m, n{}",
-        tiling_.block_rows(), tiling_.block_panels * tiling_.columns(), to_string(block_),
-        to_string(leaf_), tiling_.split_leaves ? " and leaves" : ""));
+    steps.push_back(
+        fmt::format("split m by {}, n by {}, k by {} in leaves of {}; parallel over m, n{}",
+                    tiling_.block_rows(), tiling_.block_panels * tiling_.columns(), block_,
+                    to_string(leaf_), tiling_.split_leaves ? " and leaves" : ""));
     steps.push_back(fmt::format("left factor {}, right factor {}",
                                 tiling_.left_direct ? "read where it lies" : "packed", right()));
     steps.push_back(fmt::format(
@@ -160,26 +135,21 @@ class ContractionLowering {
         tiling_.tiles ? "matrix registers" : "vector registers", tiling_.vector, end));
   }
 
-  // Parts of k hold whole inner digits where leaves do, and whole vectors of a right factor that is
-  // transposed.
+  // Parts of k hold whole blocks of pairs; else whole inner digits where leaves do, or whole
+  // vectors of a right factor that is transposed.
   void fit_block() {
     auto round_up = [&](int64_t steps) {
-      block_ = values_.simplified(ceil_div(block_, steps) * steps);
+      block_ = (block_ + steps - 1) / steps * steps;
       blocks_ = values_.simplified(max(Expr(1), ceil_div(leaf_, block_)));
     };
-    for (const Factor* factor : {&left_, &right_}) {
-      if (!factor->digits || packs_along_k(*factor)) continue;
-      const int64_t inner = factor->digits->k().inner().constant().value_or(1);
+    if (in_pairs()) return round_up(kPairBlock);
+    for (const ProductFactor* factor : {left_.get(), right_.get()}) {
+      if (!factor->digits() || factor->packs_along_k()) continue;
+      const int64_t inner = factor->digits()->k().inner().constant().value_or(1);
       if (inner == 1 || inner > tiling_.block_k || !is_multiple_of(leaf_, inner)) continue;
       return round_up(inner);
     }
-    if (!blocks_.is_constant(1) && packs_along_k(right_)) round_up(tiling_.vector);
-  }
-
-  // Whether vectors of what is packed run along k.
-  bool packs_along_k(const Factor& factor) const {
-    if (!factor.digits) return factor.k_contiguous && !factor.axis_contiguous;
-    return factor.digits->runs_along_k(factor.axis_contiguous, factor.k_contiguous);
+    if (!blocks_.is_constant(1) && right_->packs_along_k()) round_up(tiling_.vector);
   }
 
   // Whether the factors change sides: lanes run along the axes of the right one. But rather scatter
@@ -187,29 +157,15 @@ class ContractionLowering {
   bool swaps() const {
     const bool wanted = results_end_left(nest_);
     auto elements = [&](const LoopAxis& axis) { return fusion::estimated_elements({axis.extent}); };
-    auto transposed = [&](const Factor& right) {
-      const bool transposes = right.digits && packs_along_k(right);
-      return transposes ? fusion::estimated_elements({right.extent}) * elements(axes_.k) : 0;
+    auto transposed = [&](const ProductFactor& right) {
+      const bool transposes = right.digits() && right.packs_along_k();
+      return transposes ? fusion::estimated_elements({right.extent()}) * elements(axes_.k) : 0;
     };
     constexpr double kScattered = 4;
-    const double kept = transposed(wanted ? left_ : right_);
+    const double kept = transposed(wanted ? *left_ : *right_);
     const double other =
-        transposed(wanted ? right_ : left_) + kScattered * elements(axes_.m) * elements(axes_.n);
+        transposed(wanted ? *right_ : *left_) + kScattered * elements(axes_.m) * elements(axes_.n);
     return other < kept ? !wanted : wanted;
-  }
-
-  void examine(Factor& factor) {
-    const FactorLayout layout = layout_of(graph_, context_.plan, factor.value, factor.tuple,
-                                          axes_.extents, factor.axes, contraction_.k);
-    factor.plain = layout.plain;
-    factor.axis_contiguous = layout.own_contiguous;
-    factor.k_contiguous = layout.k_contiguous;
-    factor.rows = layout.rows;
-    if (!layout.is_view) return;
-    factor.digits =
-        DigitPacking::make(values_, graph_, context_.plan, dtype_,
-                           {factor.value, factor.tuple, factor.axes, contraction_.k}, axes_.extents,
-                           axes_.current, lanes_of(context_.target, dtype_));
   }
 
   void allocate() {
@@ -235,39 +191,46 @@ class ContractionLowering {
       case RightOperand::direct:
         break;
       case RightOperand::task:
-        packed_right_ = values_.local(dtype_, packed_steps_ * tiling_.block_panels * right_.width);
+        packed_right_ = values_.local(dtype_, block_ * tiling_.block_panels * tiling_.columns());
         break;
       case RightOperand::shared:
-        packed_right_ = values_.workspace(dtype_, batch_ * panels_ * k_ * right_.width);
+        packed_right_ = values_.workspace(dtype_, batch_ * panels_ * k_ * tiling_.columns());
         break;
     }
     if (!tiling_.left_direct) {
-      const int64_t size = left_.in_rows ? row_pitch_ * tiling_.block_rows()
-                                         : packed_steps_ * tiling_.block_tiles * left_.width;
+      const int64_t size = left_in_rows_ ? row_pitch_ * tiling_.block_rows()
+                                         : block_ * tiling_.block_tiles * left_width();
       packed_left_ = values_.local(dtype_, size);
     }
   }
 
   void allocate_pairs() {
-    matrix_tile_ = std::make_unique<MatrixTile>(values_, tiling_, packed_steps_, pitch_);
-    const int64_t pairs = packed_steps_ / 2;
+    matrix_tile_ = std::make_unique<MatrixTile>(values_, tiling_, block_, pitch_);
+    const int64_t pairs = block_ / 2;
     packed_right_ =
         tiling_.right == RightOperand::task
-            ? values_.local(DType::u32, pairs * tiling_.block_panels * right_.width)
-            : values_.workspace(DType::u32, batch_ * panels_ * all_pairs() * right_.width);
-    const auto packing = [this](Factor& factor) {
-      return std::make_unique<PairPacking>(values_, factor.width,
-                                           [this, &factor](const PackPlace& place, Expr panel) {
-                                             pack_elements(factor, place, panel);
-                                           });
-    };
-    right_.pairs = packing(right_);
+            ? values_.local(DType::u32, pairs * tiling_.block_panels * tiling_.columns())
+            : values_.workspace(DType::u32, batch_ * panels_ * all_pairs() * tiling_.columns());
+    right_pairs_.emplace(values_, tiling_.columns(), [this](const PackPlace& place, Expr panel) {
+      right_->pack_panels(place, tiling_.columns(), tiling_.columns(), panel);
+    });
     packed_left_ = values_.local(DType::u32, pairs * tiling_.block_rows());
-    if (!lies_in_tiles(left_)) left_.pairs = packing(left_);
+    if (left_->lies_in_tiles()) return;
+    left_pairs_.emplace(values_, left_width(), [this](const PackPlace& place, Expr panel) {
+      left_->pack_panels(place, left_step(), left_width(), panel);
+    });
   }
 
   bool in_pairs() const { return contraction_.order == ContractionOrder::pairs; }
   Expr all_pairs() const { return ceil_div(k_, kPairBlock) * (kPairBlock / 2); }
+
+  // Rows of a packed panel: they fill whole vectors, the lanes past a tile's rows are the next
+  // rows, unused.
+  int64_t left_width() const {
+    return tiling_.tiles ? kernel::kTileRows
+                         : static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(tiling_.rows)));
+  }
+  int64_t left_step() const { return tiling_.tiles ? kernel::kTileRows : tiling_.rows; }
 
   Expr tasks() const { return batch_ * row_blocks_ * column_blocks_; }
 
@@ -278,22 +241,6 @@ class ContractionLowering {
     return outputs * (steps * 0.02 + end_->cost() * 0.2);
   }
 
-  // ---- factors
-
-  // A view may name axes of the other factor although nothing it reads depends on them.
-  void forget_other_axes(const Factor& factor) {
-    axes_.set(&factor == &left_ ? axes_.n : axes_.m, Expr());
-  }
-
-  ValueId element(const Factor& factor, Expr index, Expr k) {
-    axes_.set(&factor == &left_ ? axes_.m : axes_.n, index);
-    forget_other_axes(factor);
-    axes_.set(axes_.k, k);
-    return values_.compute_at(factor.value, axes_.at(factor.tuple));
-  }
-
-  ValueId zero() { return builder_.constant(Scalar(dtype_, int64_t{0})); }
-
   // ---- packing
 
   // Where the first panel starts, and how far it is to the next.
@@ -303,18 +250,18 @@ class ContractionLowering {
 
   Packed packed_right(Expr batch, Expr first_panel, const KPart& part) const {
     const int64_t steps = tiling_.tiles ? 2 : 1;  // of an element
-    if (tiling_.right == RightOperand::task) return {Expr(), packed_steps_ / steps * right_.width};
-    const Expr panel = (tiling_.tiles ? all_pairs() : k_) * right_.width;
+    if (tiling_.right == RightOperand::task) return {Expr(), block_ / steps * tiling_.columns()};
+    const Expr panel = (tiling_.tiles ? all_pairs() : k_) * tiling_.columns();
     const Expr start = tiling_.tiles ? floor_div(part.start, 2) : part.start;
-    return {values_.simplified((batch * panels_ + first_panel) * panel + start * right_.width),
+    return {values_.simplified((batch * panels_ + first_panel) * panel + start * tiling_.columns()),
             panel};
   }
 
   // All of the right operand, a few panels and steps a task.
   void pack_shared() {
     constexpr int64_t kMostSteps = 256;
-    const int64_t inner = right_.digits && !tiling_.tiles
-                              ? right_.digits->k().inner().constant().value_or(1)
+    const int64_t inner = right_->digits() && !tiling_.tiles
+                              ? right_->digits()->k().inner().constant().value_or(1)
                               : int64_t{1};
     const int64_t steps = inner <= kMostSteps ? kMostSteps / inner * inner : kMostSteps;
     const Expr groups = ceil_div(panels_, kPackedPanels);
@@ -326,66 +273,25 @@ class ContractionLowering {
       const Expr start = values_.simplified(mod(p, parts) * steps);
       const KPart part{Expr(), Expr(), start, values_.simplified(min(Expr(steps), k_ - start))};
       axes_.set_batch(batch);
-      pack_panels(right_, first, values_.simplified(min(Expr(kPackedPanels), panels_ - first)),
-                  part, packed_right(batch, first, part));
+      pack_right(first, values_.simplified(min(Expr(kPackedPanels), panels_ - first)), part,
+                 packed_right(batch, first, part));
     });
-  }
-
-  BufferId packed(const Factor& factor) const {
-    return &factor == &left_ ? packed_left_ : packed_right_;
-  }
-
-  PlainPacking plain(const Factor& factor) {
-    return {
-        values_,       dtype_, tiling_.vector,
-        factor.extent, k_,     [this, &factor](Expr i, Expr k) { return element(factor, i, k); }};
   }
 
   // `count` panels from `first`, over a part of k: [panel][step][width].
-  void pack_panels(const Factor& factor, Expr first, Expr count, const KPart& part,
-                   const Packed& to) {
-    const PackPlace place{packed(factor), to.base, first, count, part.start, part.length};
-    forget_other_axes(factor);
-    if (factor.in_rows) return factor.digits->pack_rows(place, factor.step, row_pitch_);
-    if (!tiling_.tiles) return pack_elements(factor, place, to.panel);
-    if (&factor == &right_) return factor.pairs->pack_columns(place, to.panel);
-    if (factor.pairs) return factor.pairs->pack_tiles(place, to.panel);
-    pack_tiles(factor, place, to.panel);
+  void pack_right(Expr first, Expr count, const KPart& part, const Packed& to) {
+    const PackPlace place{packed_right_, to.base, first, count, part.start, part.length};
+    if (right_pairs_) return right_pairs_->pack_columns(place, to.panel);
+    right_->pack_panels(place, tiling_.columns(), tiling_.columns(), to.panel);
   }
 
-  // Rows of bf16 along k.
-  bool lies_in_tiles(const Factor& factor) const {
-    return factor.rows && graph_.type(factor.rows->source).dtype == DType::bf16;
-  }
-
-  void pack_tiles(const Factor& factor, const PackPlace& place, Expr panel) {
-    const FactorLayout::Rows& from = *factor.rows;
-    const BufferId buffer = values_.buffer_of(from.source, false);
-    const Expr base = axes_.at({from.base})[0] + place.start;
-    values_.loop(LoopKind::serial, place.count, [&](Expr p) {
-      const Expr row = values_.simplified((place.first + p) * factor.step);
-      const kernel::Place to{place.to, place.base + p * panel};
-      values_.branch_in_range(
-          {{row, factor.extent}},
-          [&] {
-            const Expr rows = values_.simplified(min(Expr(factor.step), factor.extent - row));
-            matrix_tile_->pack({buffer, base + row * from.pitch}, from.pitch, rows, place.length,
-                               k_ - place.start, to);
-          },
-          [&] { matrix_tile_->pack_zeros(place.length, to); });
-    });
-  }
-
-  void pack_elements(const Factor& factor, const PackPlace& place, Expr panel) {
-    auto pack = [&](auto&& packing) {
-      if (packs_along_k(factor)) {
-        packing.pack_transposed(place, factor.step, factor.width, panel);
-      } else {
-        packing.pack_panels(place, factor.step, factor.width, panel);
-      }
-    };
-    if (factor.digits) return pack(*factor.digits);
-    pack(plain(factor));
+  void pack_left(Expr first, Expr count, const KPart& part) {
+    const PackPlace place{packed_left_, Expr(), first, count, part.start, part.length};
+    const int64_t panel = block_ * left_width();
+    if (left_in_rows_) return left_->pack_rows(place, left_step(), row_pitch_);
+    if (left_pairs_) return left_pairs_->pack_tiles(place, panel / 2);
+    if (matrix_tile_) return left_->pack_tiles(*matrix_tile_, place, left_step(), panel / 2);
+    left_->pack_panels(place, left_step(), left_width(), panel);
   }
 
   // ---- the product
@@ -397,13 +303,12 @@ class ContractionLowering {
     each_part([&](const KPart& part) {
       const Packed right = packed_right(batch, first_panel, part);
       if (tiling_.right == RightOperand::task) {
-        pack_panels(right_, first_panel, panels, part, right);
+        pack_right(first_panel, panels, part, right);
       }
       if (!tiling_.left_direct) {
-        const int64_t panels_a_tile = tiling_.rows / left_.step;
-        pack_panels(left_, values_.simplified(floor_div(first_row, left_.step)),
-                    values_.simplified(tiles * panels_a_tile), part,
-                    {Expr(), packed_steps_ * left_.width / (tiling_.tiles ? 2 : 1)});
+        const int64_t panels_a_tile = tiling_.rows / left_step();
+        pack_left(values_.simplified(floor_div(first_row, left_step())),
+                  values_.simplified(tiles * panels_a_tile), part);
       }
       if (matrix_tile_) return rows_of_tiles(tiles, panels, first_row, first_panel, right, part);
       values_.loop(LoopKind::serial, panels, [&](Expr jp) {
@@ -461,7 +366,7 @@ class ContractionLowering {
       const Expr leaf_length = values_.simplified(min(leaf_, k_ - leaf_start));
       loop(blocks_, [&](Expr b) {
         const Expr from = b * block_;
-        const Expr length = values_.simplified(min(block_, leaf_length - from));
+        const Expr length = values_.simplified(min(Expr(block_), leaf_length - from));
         body(
             {q, b, values_.simplified(leaf_start + from), values_.simplified(max(Expr(), length))});
       });
@@ -469,17 +374,17 @@ class ContractionLowering {
   }
 
   ValueId left_element(const TilePlace& place, const KPart& part, Expr row, Expr step) {
-    if (left_.in_rows) {
+    if (left_in_rows_) {
       const Expr at = (place.tile * tiling_.rows + row) * row_pitch_ + step;
       return builder_.load(packed_left_, values_.simplified(at));
     }
     if (!tiling_.left_direct) {
-      const Expr at = (place.tile * packed_steps_ + step) * left_.width + row;
+      const Expr at = (place.tile * block_ + step) * left_width() + row;
       return builder_.load(packed_left_, values_.simplified(at));
     }
     Expr index = place.row + row;
     if (prove_less(index, m_, values_.ranges()) != true) index = min(index, m_ - 1);
-    return element(left_, values_.simplified(index), values_.simplified(part.start + step));
+    return left_->element(values_.simplified(index), values_.simplified(part.start + step));
   }
 
   void hold_right(const TilePlace& place, const KPart& part, Expr step, Expr j, Expr lane,
@@ -487,16 +392,16 @@ class ContractionLowering {
     const Expr in_panel = j * tiling_.vector + lane;
     if (tiling_.right == RightOperand::direct) {
       const Expr k = values_.simplified(part.start + step);
-      return plain(right_).store_padded(place.column + in_panel, k, held, to);
+      return right_->store_padded(place.column + in_panel, k, held, to);
     }
-    const Expr at = place.packed_right + step * right_.width + in_panel;
+    const Expr at = place.packed_right + step * tiling_.columns() + in_panel;
     builder_.store(held, to, builder_.load(packed_right_, values_.simplified(at)));
   }
 
   // The rows of a tile's results lie on a page each, where the hardware does not look ahead: what
   // the end of the product touches is fetched while the product is computed.
   void prefetch_results(const TilePlace& place, const KPart& part) {
-    if (tiling_.split_leaves || fusion::estimated_elements({block_}) < kLongPart) return;
+    if (tiling_.split_leaves || block_ < kLongPart) return;
     values_.branch_equal(
         part.block, blocks_ - 1,
         [&] {
@@ -616,16 +521,18 @@ class ContractionLowering {
   ProductAxes axes_;
   std::optional<ProductEnd> end_;  // once the sides are chosen
   DType dtype_ = DType::f32;
-  Expr batch_, m_, n_, k_, leaf_, leaves_, block_, blocks_, panels_;
+  Expr batch_, m_, n_, k_, leaf_, leaves_, blocks_, panels_;
   Expr row_blocks_, column_blocks_;                // of a product
   Expr first_slot_, task_leaf_;                    // of the task, where leaves are tasks
   int64_t tile_elements_ = 0, task_elements_ = 0;  // of sums in memory
   double leaf_steps_ = 0;                          // estimate
-  int64_t packed_steps_ = 0;                       // room for the steps of a part
+  int64_t block_ = 0;                              // steps of k in a part, at most
   int64_t beside_ = 1;                             // panels whose sums lie side by side
   int64_t pitch_ = 0;                              // of rows of sums in memory
   int64_t row_pitch_ = 0;                          // the same, of a row that is packed as it lies
-  Factor left_, right_;
+  std::unique_ptr<ProductFactor> left_, right_;
+  bool left_in_rows_ = false;                            // packed as it lies, row by row along k
+  std::optional<PairPacking> left_pairs_, right_pairs_;  // for matrix registers
   Tiling tiling_{};
   bool in_parts_ = false, loops_epilogue_ = false;
   std::unique_ptr<VectorTile> vector_tile_;

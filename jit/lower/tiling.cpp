@@ -276,6 +276,7 @@ class BlockSearch {
     const double cost = pack_vector(shape_.n) * (shape_.right_readable ? 1 : kTransposed);
     const auto panels = static_cast<double>(tiling_.block_panels);
     const bool stays_in_l1 = panels * panel_bytes() <= panel_room();
+    // Windows that are packed along n were not measured.
     const bool few_streams =
         shape_.right_readable ||
         (shape_.right_transposed && tiling_.block_panels * tiling_.columns() <= kMostStreams);
