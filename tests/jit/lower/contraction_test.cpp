@@ -6,6 +6,7 @@
 #include <regex>
 #include <sstream>
 
+#include "core/log.h"
 #include "core/reduction_order.h"
 #include "jit/lower/lower.h"
 #include "jit/lower/tiling.h"
@@ -247,6 +248,28 @@ TEST_CASE("leaves that are tasks: sizes known late, results that are cut, an end
   // Where k may be a single leaf, a second phase would be for nothing.
   const Program maybe = program(Expr::symbol("leaves_k", 0, 1 << 20));
   CHECK(maybe.kernels().front()->print(Stage::kernel_ir).find("and leaves") == std::string::npos);
+}
+
+TEST_CASE("that a product of late sizes stays in its buffers is proven, not tried out") {
+  std::vector<std::string> tried;
+  set_log_filter(LogFilter::parse("warn,jit/kernel/verify=info"));
+  set_log_sink([&](std::string_view line) { tried.emplace_back(line); });
+  int number = 0;
+  for (const int64_t times : {1, 2000}) {
+    for (const int64_t m : {4, 40}) {
+      for (const DType dtype : {DType::f32, DType::bf16}) {
+        const Expr k = times * Expr::symbol(fmt::format("proof_k{}", number++), 0, 1 << 10);
+        reset_current_graph();
+        const Tensor a = detail::cast_to(input("a", dtype, {m, k}), DType::f32);
+        const Tensor b = detail::cast_to(input("b", dtype, {20, k}), DType::f32);
+        compile({matmul(a, transpose(b, 0, 1))});
+      }
+    }
+  }
+  set_log_sink(nullptr);
+  set_log_filter({});
+  CAPTURE(tried);
+  CHECK(tried.empty());
 }
 
 TEST_CASE("lanes of a product run along what is stored") {
