@@ -11,7 +11,7 @@ namespace plait::kernel {
 namespace {
 
 constexpr int kMaxDepth = 5;
-constexpr int kMaxSteps = 30;
+constexpr int kMaxSteps = 8;
 constexpr int64_t kMaxCoefficient = int64_t{1} << 24;
 
 // coefficient * product of factors; no factors for a number.
@@ -59,7 +59,7 @@ std::vector<Monomial> monomials_of(Expr e) {
   return result;
 }
 
-// The largest multiple of the fact's terms of one sign that are in the goal; 0 if it has none.
+// The largest multiple of the fact's terms of one sign that are in the goal; 0 if it lacks one.
 int64_t times_covered(const std::vector<Monomial>& fact, const std::vector<Monomial>& goal,
                       bool positive) {
   std::optional<int64_t> times;
@@ -73,6 +73,31 @@ int64_t times_covered(const std::vector<Monomial>& fact, const std::vector<Monom
     times = std::min(times.value_or(here), here);
   }
   return times.value_or(0);
+}
+
+// What makes the fact's first negative term one of the goal's; 1 if it has none.
+std::vector<Expr> multipliers(const std::vector<Monomial>& fact,
+                              const std::vector<Monomial>& goal) {
+  const auto first = std::find_if(fact.begin(), fact.end(),
+                                  [](const Monomial& term) { return term.coefficient < 0; });
+  if (first == fact.end()) return {1};
+  std::vector<Expr> result;
+  for (const Monomial& term : goal) {
+    if (term.coefficient >= 0) continue;
+    const auto rest = divide(split_term(term.factors).factors, split_term(first->factors).factors);
+    if (rest) result.push_back(product(*rest));
+  }
+  return result;
+}
+
+// What is nonnegative exactly if e is, without a number that divides all terms but e's number.
+Expr without_common_factor(Expr e) {
+  int64_t common = 0;
+  for (const Monomial& term : monomials_of(e)) common = std::gcd(common, term.coefficient);
+  if (common <= 1) return e;
+  Expr result = 0;
+  for (Expr term : terms_of(e)) result = result + floor_div(term, common);
+  return result;
 }
 
 // Every floor_div in `e`, each once.
@@ -113,19 +138,37 @@ void Facts::add_variable(uint32_t variable, Expr extent) {
 }
 
 // A sum with a min that counts positively is one fact for each operand: min(a, b) + c >= 0 says
-// that a + c >= 0 and b + c >= 0.
+// that a + c >= 0 and b + c >= 0. Of a max that counts positively, what cannot suffice falls away:
+// max(a, b) + c >= 0 says that a + c >= 0 where b + c is negative. And floor_div(a, d) + c >= 0
+// also says that a + d*c >= 0.
 void Facts::add_nonnegative(Expr e) {
   for (Expr term : terms_of(e)) {
     const Product product = split_term(term);
     if (product.factors.size() != 1) continue;
     const bool is_min = product.factors[0].kind() == ExprKind::min;
     if (!is_min && product.factors[0].kind() != ExprKind::max) continue;
-    if ((product.coefficient > 0) != is_min) continue;
-    for (Expr operand : product.factors[0].operands())
-      add_nonnegative(e - term + Expr(product.coefficient) * operand);
-    return;
+    const auto with = [&](Expr operand) { return e - term + Expr(product.coefficient) * operand; };
+    const std::span<const Expr> operands = product.factors[0].operands();
+    if ((product.coefficient > 0) == is_min) {
+      for (Expr operand : operands) add_nonnegative(with(operand));
+      return;
+    }
+    std::vector<Expr> left;
+    for (Expr operand : operands)
+      if (!holds_by_ranges(-1 - with(operand))) left.push_back(operand);
+    if (left.size() == 1) return add_nonnegative(with(left.front()));
   }
   facts_.push_back(e);
+  for (Expr term : terms_of(e)) {
+    const Product product = split_term(term);
+    if (product.coefficient < 0 || product.factors.size() != 1) continue;
+    if (product.factors[0].kind() != ExprKind::floor_div) continue;
+    const Expr a = product.factors[0].operands()[0];
+    const Expr d = product.factors[0].operands()[1];
+    if (holds_by_ranges(d - 1))
+      return add_nonnegative(
+          without_common_factor(simplify(d * (e - term) + product.coefficient * a, ranges_)));
+  }
 }
 
 void Facts::release(Mark mark) {
@@ -137,8 +180,8 @@ bool Facts::proves_nonnegative(Expr e) const {
   int budget = kMaxSteps;
   try {
     if (holds_by_cover(e) || holds_by_ranges(e)) return true;
-    const Expr undivided = without_unit_quotient(e);
-    if (!(undivided == e)) return proves_nonnegative(undivided);
+    const Expr undivided = without_quotient(e);
+    if (!(undivided == e) && proves_nonnegative(undivided)) return true;
     if (is_refuted(e)) return false;
     if (prove(simplify(e, ranges_), with_quotients(e), 0, budget)) return true;
     const Expr rest = without_nonnegative_quotients(e);
@@ -151,7 +194,7 @@ bool Facts::proves_nonnegative(Expr e) const {
 }
 
 // Takes off multiples of facts whose positive or whose negative terms e covers, those of most terms
-// first, and looks whether the numbers do for what is left: enough for most addresses, whose guards
+// first, and looks whether the ranges do for what is left: enough for most addresses, whose guards
 // are the sums that they consist of.
 bool Facts::holds_by_cover(Expr e) const {
   Expr rest = plait::simplify(e, ranges_);
@@ -164,29 +207,43 @@ bool Facts::holds_by_cover(Expr e) const {
   std::stable_sort(facts.begin(), facts.end(),
                    [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
   for (const auto& [offered, fact] : facts) {
-    const std::vector<Monomial> wanted = monomials_of(rest);
-    int64_t times = times_covered(offered, wanted, true);
-    if (times == 0) times = times_covered(offered, wanted, false);
-    if (times == 0) continue;
-    rest = rest - times * fact;
-    if (holds()) return true;
+    for (Expr multiplier : multipliers(offered, monomials_of(rest))) {
+      if (!holds_by_ranges(multiplier)) continue;
+      const Expr more = multiplier * fact;
+      const std::vector<Monomial> wanted = monomials_of(rest), given = monomials_of(more);
+      const int64_t positive = times_covered(given, wanted, true);
+      const int64_t negative = times_covered(given, wanted, false);
+      const int64_t times = positive > 0 && negative > 0 ? std::min(positive, negative)
+                                                         : std::max(positive, negative);
+      if (times == 0) continue;
+      rest = rest - times * more;
+      if (holds()) return true;
+    }
   }
-  return false;
+  return holds_by_ranges(plait::simplify(rest, ranges_));
 }
 
-// An expression that is nonnegative exactly if e is, without one of its terms floor_div(a, d):
-// g + floor_div(a, d) >= 0 if d*g + a >= 0, and g - floor_div(a, d) >= 0 if d*g + d - 1 - a >= 0.
-Expr Facts::without_unit_quotient(Expr e) const {
+// An expression that is nonnegative only if e is, without one of its terms c*floor_div(a, d): with
+// d > 0 and c dividing g, g + c*floor_div(a, d) >= 0 if d*g + c*a >= 0, and for negative c if
+// d*g + c*(a - d + 1) >= 0. What c does not divide counts by its least value, rounded down.
+Expr Facts::without_quotient(Expr e) const {
   for (Expr term : terms_of(e)) {
     const Product product = split_term(term);
-    if (std::abs(product.coefficient) != 1 || product.factors.size() != 1) continue;
+    if (product.factors.size() != 1) continue;
     const Expr quotient = product.factors[0];
     if (quotient.kind() != ExprKind::floor_div) continue;
     const Expr a = quotient.operands()[0];
     const Expr d = quotient.operands()[1];
     if (!holds_by_ranges(d - 1)) continue;
-    const Expr rest = e - term;
-    return simplify(product.coefficient > 0 ? d * rest + a : d * rest + d - 1 - a, ranges_);
+    const int64_t c = product.coefficient, step = std::abs(c);
+    Expr multiples = 0;
+    for (Expr other : terms_of(e - term))
+      if (is_multiple_of(other, step)) multiples = multiples + other;
+    const Expr others = e - term - multiples;
+    const std::optional<int64_t> least = bounds(others, ranges_).lo;
+    if (!least) continue;
+    const Expr g = multiples + step * *floor_div(Expr(*least), step).constant();
+    return simplify(d * g + c * (c > 0 ? a : a - d + 1), ranges_);
   }
   return e;
 }

@@ -53,7 +53,7 @@ class Facts {
   size_t age(Expr monomial) const;
   std::vector<Expr> with_quotients(Expr goal) const;
   Expr without_nonnegative_quotients(Expr e) const;
-  Expr without_unit_quotient(Expr e) const;
+  Expr without_quotient(Expr e) const;
   Expr without_remainders(Expr e) const;
 
   std::vector<Expr> facts_;

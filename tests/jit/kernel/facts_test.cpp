@@ -155,10 +155,13 @@ TEST_CASE("proofs are sound") {
   };
   const Expr n = Expr::symbol("small", 0, 9);
   int proven = 0, refuted = 0;
-  for (int round = 0; round < 400; ++round) {
+  const auto quotient = [&] { return pick(1, 3) * floor_div(n + pick(-2, 2), pick(2, 4)); };
+  for (int round = 0; round < 1200; ++round) {
     Facts facts;
-    const Expr extents[] = {pick(0, 1) ? n : Expr(pick(1, 5)),
-                            pick(0, 1) ? min(pick(1, 6), n - var(0)) : Expr(pick(1, 6))};
+    const Expr outer[] = {n, pick(1, 5), quotient()};
+    const Expr inner[] = {min(pick(1, 6), n - var(0)), pick(1, 6), quotient(),
+                          max(min(4, n - pick(1, 3) * var(0)) - pick(0, 2), 0)};
+    const Expr extents[] = {outer[pick(0, 2)], inner[pick(0, 3)]};
     facts.add_variable(0, extents[0]);
     facts.add_variable(1, extents[1]);
     const Expr sum = pick(1, 3) * var(0) + pick(-2, 3) * var(1) + pick(-2, 3);
@@ -171,7 +174,8 @@ TEST_CASE("proofs are sound") {
     if (shape == 2) index = mod(sum, pick(1, 4)) + var(0);
     if (shape == 3) index = min(sum, limit) + pick(0, 1);
     if (shape == 4) index = max(var(0), var(1)) + pick(-1, 1);
-    const Expr bound = pick(0, 1) ? limit : pick(1, 2) * n + pick(0, 4);
+    const Expr bounds[] = {limit, pick(1, 2) * n + pick(0, 4), quotient() + pick(0, 4)};
+    const Expr bound = bounds[pick(0, 2)];
     const bool claimed = facts.proves_in_range(index, bound);
     bool holds = true;
     for (int64_t size = 0; size <= 9 && holds; ++size) {
@@ -192,9 +196,41 @@ TEST_CASE("proofs are sound") {
     proven += claimed ? 1 : 0;
     refuted += holds ? 0 : 1;
   }
-  CHECK(proven > 40);
-  CHECK(refuted > 40);
+  CHECK(proven > 120);
+  CHECK(refuted > 120);
 }
+
+TEST_CASE("panels of leaves whose length is known late") {
+  Facts facts;
+  const Expr n = Expr::symbol("steps", 0, 1 << 16), k = 16 * n;
+  const Expr leaf =
+      simplify(max(32 * ceil_div(ceil_div(k, max(ceil_div(k, 1024), 1)), 32), 32), facts.ranges());
+  CHECK(facts.proves_nonnegative(1024 - leaf));
+  CHECK_FALSE(facts.proves_nonnegative(992 - leaf));
+  facts.add_variable(0, 2);
+  facts.add_variable(1, ceil_div(k, leaf));
+  facts.add_variable(2, ceil_div(leaf, 512));
+  const Expr start = leaf * var(1) + 512 * var(2);
+  const Expr length = max(min(512, min(leaf - 512 * var(2), k - start)), 0);
+  const Facts::Mark mark = facts.mark();
+  // Steps one by one, in rows of an array; in pairs of a panel of 8 columns; in tiles of 32 x 16.
+  facts.add_variable(3, length);
+  CHECK(facts.proves_in_range(k * var(0) + start + var(3), 2 * k));
+  CHECK_FALSE(facts.proves_in_range(k * var(0) + start + var(3) + 1, 2 * k));
+  facts.release(mark);
+  facts.add_variable(3, 2 * floor_div(length, 4));
+  facts.add_variable(4, 8);
+  CHECK(facts.proves_in_range(8 * start + 16 * var(3) + var(4) + 8, 8 * k));
+  CHECK_FALSE(facts.proves_in_range(8 * start + 16 * var(3) + var(4) + 32, 8 * k));
+  facts.release(mark);
+  facts.add_variable(3, ceil_div(length, 32));
+  facts.add_variable(4, 16);
+  facts.add_variable(5, 32);
+  const Expr tile = 16 * start + 512 * var(3), place = 32 * var(4) + var(5);
+  CHECK(facts.proves_in_range(tile + place, 512 * ceil_div(k, 32)));
+  CHECK_FALSE(facts.proves_in_range(tile + place + 1, 512 * ceil_div(k, 32)));
+}
+
 TEST_CASE("what a guard says of quotients and remainders") {
   Facts facts;
   facts.add_variable(0, 18);

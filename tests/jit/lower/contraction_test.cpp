@@ -96,25 +96,34 @@ std::vector<float> reference(const Product& p, const Array& a, const Array& b) {
   return result;
 }
 
+// The one kernel that is left @ right, widened to f32; verified.
+lower::LoweredGroup lower_product(const Target& target, Layout layout, DType dtype,
+                                  Shape left_shape, Shape right_shape) {
+  reset_current_graph();
+  Tensor left = detail::cast_to(input("a", dtype, left_shape), DType::f32);
+  Tensor right = detail::cast_to(input("b", dtype, right_shape), DType::f32);
+  const int last = static_cast<int>(left_shape.size()) - 1;
+  if (layout == Layout::left_transposed) left = transpose(left, last - 1, last);
+  if (layout == Layout::right_transposed) right = transpose(right, last - 1, last);
+  Graph& graph = *current_graph();
+  graph.add_output("y", matmul(left, right).value());
+  const fusion::FusionPlan plan = fusion::plan_fusion(graph);
+  REQUIRE(plan.groups.size() == 1);
+  lower::LoweredGroup lowered = lower::lower_group(graph, plan, plan.groups[0], target);
+  lowered.kernel.name = "product";
+  kernel::verify(lowered.kernel);
+  return lowered;
+}
+
 struct Result {
   std::vector<float> values;
   std::string schedule;
 };
 
 Result run(const Product& p, const Target& target, const Array& a, const Array& b) {
-  reset_current_graph();
-  Tensor left = detail::cast_to(input("a", a.type().dtype, a.type().shape), DType::f32);
-  Tensor right = detail::cast_to(input("b", b.type().dtype, b.type().shape), DType::f32);
-  if (p.layout == Layout::left_transposed) left = transpose(left, 1, 2);
-  if (p.layout == Layout::right_transposed) right = transpose(right, 1, 2);
-  const Tensor product = matmul(left, right);
-  Graph& graph = *current_graph();
-  graph.add_output("y", product.value());
-  const fusion::FusionPlan plan = fusion::plan_fusion(graph);
-  REQUIRE(plan.groups.size() == 1);
-  lower::LoweredGroup lowered = lower::lower_group(graph, plan, plan.groups[0], target);
-  lowered.kernel.name = "product";
-  kernel::verify(lowered.kernel);
+  const lower::LoweredGroup lowered =
+      lower_product(target, p.layout, a.type().dtype, a.type().shape, b.type().shape);
+  const Graph& graph = *current_graph();
   std::vector<float> result(p.batch * p.m * p.n, -7);
   std::vector<void*> parameters;
   for (size_t i = 0; i < lowered.buffers.size(); ++i) {
@@ -255,14 +264,11 @@ TEST_CASE("that a product of late sizes stays in its buffers is proven, not trie
   set_log_filter(LogFilter::parse("warn,jit/kernel/verify=info"));
   set_log_sink([&](std::string_view line) { tried.emplace_back(line); });
   int number = 0;
-  for (const int64_t times : {1, 2000}) {
-    for (const int64_t m : {4, 40}) {
+  for (const Target& target : kTargets) {
+    for (const auto& [times, m] : {std::pair{1, 4}, {64, 400}, {2000, 40}}) {
       for (const DType dtype : {DType::f32, DType::bf16}) {
-        const Expr k = times * Expr::symbol(fmt::format("proof_k{}", number++), 0, 1 << 10);
-        reset_current_graph();
-        const Tensor a = detail::cast_to(input("a", dtype, {m, k}), DType::f32);
-        const Tensor b = detail::cast_to(input("b", dtype, {20, k}), DType::f32);
-        compile({matmul(a, transpose(b, 0, 1))});
+        const Expr k = times * Expr::symbol(fmt::format("proof_k{}", number++), 0, 1 << 16);
+        lower_product(target, Layout::right_transposed, dtype, {m, k}, {20, k});
       }
     }
   }
