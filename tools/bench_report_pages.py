@@ -112,7 +112,8 @@ def about(run):
 
 
 EXPLANATION = (
-    "Times are the median of a work's runs, in which Plait and its peers take turns. The limit "
+    "Times are the median of a work's runs, in which Plait and its peers take turns; the first "
+    "run of a turn does not count where it is short of 0.2 s. The limit "
     "is the largest of the work's FLOPs, bytes, exponentials, error functions and random words "
     "over what the machine was measured to do; a percentage is the limit's time over the "
     "work's, by the median and by the best run. Bytes are held against an update in place, "
