@@ -36,10 +36,18 @@ ReductionOrder reduction_order(std::span<const Expr> merged_extents, bool ends_c
 // even and those of odd index (the first is even) make a chain of fused multiply-adds from 0 each;
 // the sum of the two is added to the leaf's, which starts at 0. In these additions and
 // multiply-adds, operands and results below 2^-126 count as zeros. It is the order in which matrix
-// registers add (Intel SDM, TDPBF16PS), and costs others little. Leaves are whole blocks.
+// registers add (Intel SDM, TDPBF16PS) and dot products of pairs can, and costs others little.
+// Leaves are whole blocks; past the end of k there are zeros, which make a chain's -0 a +0.
 enum class ContractionOrder : uint8_t { chain, pairs };
 inline constexpr int64_t kLongestLeaf = 1024;
 inline constexpr int64_t kPairBlock = 32;
 Expr contraction_leaf(Expr k, ContractionOrder order = ContractionOrder::chain);
+
+// f32 addition and multiply-add without subnormals: operands and results below 2^-126 count as
+// zeros of their sign. A result is tiny as x86 sees it: rounded to 24 bits, whatever its exponent.
+float flushed_add(float a, float b);
+float flushed_fma(float a, float b, float c);
+// The product of the upper halves, as bf16, added to the sum, then that of the lower.
+float flushed_pair_dot(uint32_t a, uint32_t b, float sum);
 
 }  // namespace plait

@@ -1,13 +1,19 @@
 #include "core/target.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
 #include <fstream>
+#include <random>
 #include <string>
 
 #include "core/cpu_count.h"
+#include "core/reduction_order.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -87,6 +93,7 @@ Target detect_instructions_and_caches() {
     target.vector_registers = 16;
   }
   target.tiles = target.vector_bytes == 64 && can_use_tiles();
+  target.pair_dots = target.vector_bytes == 64 && can_use_pair_dots();
   if (!read_caches_from_sysfs(target)) read_caches_from_cpuid(target);
   return target;
 }
@@ -102,9 +109,47 @@ bool ask_for_tiles() {
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
+using Lanes = std::array<uint32_t, 16>;
+
+__attribute__((target("avx512f,avx512bf16"))) Lanes pair_dots(const Lanes& a, const Lanes& b,
+                                                              const Lanes& sums) {
+  const auto x = (__m512bh)_mm512_loadu_si512(a.data()), y = (__m512bh)_mm512_loadu_si512(b.data());
+  Lanes result;
+  _mm512_storeu_ps(result.data(), _mm512_dpbf16_ps(_mm512_loadu_ps(sums.data()), x, y));
+  return result;
+}
+
+// Both by the manuals and as measured (320 million sums and 64 million about 2^-126 on Zen 4) it is
+// two fused multiply-adds without subnormals. Compared anew, as bits depend on it: sums of all
+// sizes, and products of about 2^-140 with sums of about 2^-126.
+bool compare_pair_dots() {
+  if (!__builtin_cpu_supports("avx512bf16")) return false;
+  std::mt19937 random(1);
+  auto half = [&](uint32_t exponent) { return (random() & 0x807f) | exponent << 7; };
+  for (int round = 0; round < 200; ++round) {
+    Lanes a, b, sums;
+    for (size_t lane = 0; lane < a.size(); ++lane) {
+      const bool is_tiny = round % 2 == 1;
+      auto first = [&] { return is_tiny ? 50 + random() % 15 : random() % 255; };
+      auto second = [&] { return is_tiny ? 50 + random() % 15 : 90 + random() % 70; };
+      a[lane] = half(first()) | half(first()) << 16;
+      b[lane] = half(second()) | half(second()) << 16;
+      sums[lane] = (random() & 0x80000003) | (is_tiny ? 1 : random() % 255) << 23;
+    }
+    const Lanes got = pair_dots(a, b, sums);
+    for (size_t lane = 0; lane < a.size(); ++lane) {
+      const float sum = flushed_pair_dot(a[lane], b[lane], std::bit_cast<float>(sums[lane]));
+      const bool same = std::bit_cast<uint32_t>(sum) == got[lane];
+      if (!same && !(std::isnan(sum) && std::isnan(std::bit_cast<float>(got[lane])))) return false;
+    }
+  }
+  return true;
+}
+
 #else
 
 bool ask_for_tiles() { return false; }
+bool compare_pair_dots() { return false; }
 
 Target detect_instructions_and_caches() {
   Target target;
@@ -130,6 +175,11 @@ Target detect() {
 
 bool can_use_tiles() {
   static const bool can = ask_for_tiles();
+  return can;
+}
+
+bool can_use_pair_dots() {
+  static const bool can = compare_pair_dots();
   return can;
 }
 

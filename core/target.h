@@ -15,6 +15,7 @@ struct Target {
   uint64_t l3_bytes = 8 << 20;  // the share of the CPUs that this process may use, at most
   int64_t cpus = 2;             // that this process may use
   bool tiles = false;           // matrix registers that multiply pairs of bf16 (AMX)
+  bool pair_dots = false;       // vectors of pairs of bf16 are multiplied at once (AVX512_BF16)
 };
 
 // The host's.
@@ -22,5 +23,8 @@ const Target& host_target();
 
 // Whether this machine has such registers and lets this process use them: the first call asks.
 bool can_use_tiles();
+// Whether it has VDPBF16PS and that adds as flushed_pair_dot (core/reduction_order.h) does: the
+// first call compares them.
+bool can_use_pair_dots();
 
 }  // namespace plait

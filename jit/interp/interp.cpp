@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "core/error.h"
+#include "core/reduction_order.h"
 #include "jit/backend.h"
 #include "jit/interp/byte_counts.h"
 #include "jit/interp/scalar.h"
@@ -86,7 +87,7 @@ class Execution {
       case kernel::OpClass::draw: {
         RawValue operands[4];
         for (size_t k = 0; k < i.operands.size(); ++k) operands[k] = values_[i.operands[k]];
-        const bool sums = i.op == Op::add || i.op == Op::fma;
+        const bool sums = i.op == Op::add || kernel::class_of(i.op) == kernel::OpClass::ternary;
         if (flushes_ && sums && kernel_.type(i.result) == DType::f32) {
           values_[i.result] = flushed(i.op, operands);
           return;
@@ -197,11 +198,11 @@ class Execution {
   }
 
   static RawValue flushed(Op op, const RawValue* operands) {
-    float v[3] = {};
-    for (size_t k = 0; k < kernel::operand_count(op); ++k) {
-      std::memcpy(&v[k], &operands[k], sizeof(float));
-    }
-    const float result = op == Op::fma ? flushed_fma(v[0], v[1], v[2]) : flushed_add(v[0], v[1]);
+    auto real = [&](size_t k) { return std::bit_cast<float>(static_cast<uint32_t>(operands[k])); };
+    auto pair = [&](size_t k) { return static_cast<uint32_t>(operands[k]); };
+    const float result = op == Op::add   ? flushed_add(real(0), real(1))
+                         : op == Op::fma ? flushed_fma(real(0), real(1), real(2))
+                                         : flushed_pair_dot(pair(0), pair(1), real(2));
     return load_raw(DType::f32, &result);
   }
 

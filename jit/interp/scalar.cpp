@@ -325,36 +325,4 @@ RawValue apply(Op op, DType type, DType result, std::span<const RawValue> operan
   PLAIT_UNREACHABLE("{} has no value to apply", kernel::name_of(op));
 }
 
-namespace {
-
-constexpr float kLeastNormal = std::numeric_limits<float>::min();
-
-float without_subnormal(float a) {
-  return std::fabs(a) < kLeastNormal ? std::copysign(0.0f, a) : a;
-}
-
-}  // namespace
-
-float flushed_add(float a, float b) {
-  return without_subnormal(without_subnormal(a) + without_subnormal(b));  // tiny sums are exact
-}
-
-float flushed_fma(float a, float b, float c) {
-  a = without_subnormal(a);
-  b = without_subnormal(b);
-  c = without_subnormal(c);
-  const float result = std::fma(a, b, c);
-  if (std::fabs(result) != kLeastNormal) return without_subnormal(result);
-  // It may have been rounded up from what 24 bits still hold below: less than half a step away. The
-  // product is exact in f64, and so is what its sum with c leaves over.
-  const double product = static_cast<double>(a) * b, addend = c;
-  const double sum = product + addend;
-  const double addend_part = sum - product;
-  const double rest = (product - (sum - addend_part)) + (addend - addend_part);
-  const double sign = result < 0 ? -1 : 1;
-  const double half_step = std::ldexp(1.0, -25);
-  const bool tiny = (sign * sum - kLeastNormal * (1 - half_step)) + sign * rest < 0;
-  return tiny ? std::copysign(0.0f, result) : result;
-}
-
 }  // namespace plait

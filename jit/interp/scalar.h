@@ -20,9 +20,4 @@ int64_t integer_of(DType dtype, RawValue value);  // booleans and integers
 // of the operands (of the last two for select), `result` that of the result.
 RawValue apply(kernel::Op op, DType type, DType result, std::span<const RawValue> operands);
 
-// f32 addition and multiply-add without subnormals: operands and results below 2^-126 count as
-// zeros of their sign. A result is tiny as x86 sees it: rounded to 24 bits, whatever its exponent.
-float flushed_add(float a, float b);
-float flushed_fma(float a, float b, float c);
-
 }  // namespace plait

@@ -96,6 +96,10 @@ ValueId Builder::fma(ValueId a, ValueId b, ValueId c) {
   return append(make(Op::fma, {a, b, c}), type_of(kernel_, a));
 }
 
+ValueId Builder::pair_dot(ValueId a, ValueId b, ValueId sum) {
+  return append(make(Op::pair_dot, {a, b, sum}), type_of(kernel_, sum));
+}
+
 ValueId Builder::random(ValueId seed, ValueId step, ValueId salt, ValueId element) {
   return append(make(Op::random, {seed, step, salt, element}), DType::u32);
 }

@@ -34,6 +34,7 @@ class Builder {
   ValueId unary(Op op, ValueId a);
   ValueId binary(Op op, ValueId a, ValueId b);  // comparisons give bool
   ValueId fma(ValueId a, ValueId b, ValueId c);
+  ValueId pair_dot(ValueId a, ValueId b, ValueId sum);
   ValueId select(ValueId condition, ValueId yes, ValueId no);
   ValueId cast(DType dtype, ValueId a);  // a itself if it has the dtype
   ValueId bitcast(DType dtype, ValueId a);

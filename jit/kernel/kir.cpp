@@ -76,6 +76,7 @@ OpClass class_of(Op op) {
     case Op::le:
       return OpClass::comparison;
     case Op::fma:
+    case Op::pair_dot:
       return OpClass::ternary;
     case Op::select:
       return OpClass::select;
@@ -141,8 +142,9 @@ DType result_type(Op op, std::span<const DType> operands) {
       return DType::i64;  // of `index`; a constant names its own
     case OpClass::unary:
     case OpClass::binary:
-    case OpClass::ternary:
       return operands[0];
+    case OpClass::ternary:
+      return operands[2];
     case OpClass::comparison:
       return DType::boolean;
     case OpClass::select:
@@ -191,6 +193,7 @@ std::string compute_error(Op op, DType t) {
     case Op::shift_right:
       return is_integer(t) ? "" : "takes integers";
     case Op::mul_high:
+    case Op::pair_dot:
       return t == DType::u32 ? "" : "takes u32";
     case Op::random:
       return t == DType::i64 ? "" : "takes i64";
@@ -250,8 +253,9 @@ std::string type_error(Op op, std::span<const DType> operands, DType result) {
     case OpClass::comparison:
     case OpClass::ternary:
     case OpClass::draw:
-      for (DType t : operands)
+      for (DType t : operands.first(op == Op::pair_dot ? 2 : operands.size()))
         if (t != operands[0]) return "needs operands of one dtype";
+      if (op == Op::pair_dot && operands[2] != DType::f32) return "adds to f32";
       if (std::string error = compute_error(op, operands[0]); !error.empty()) return error;
       break;
     case OpClass::select:

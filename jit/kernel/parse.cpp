@@ -377,10 +377,13 @@ class Parser {
       if (op_class == OpClass::conversion && operands[k].value == kNone)
         c.fail_at(operands[k].position, "expected a value, not a constant");
       const bool is_condition = op_class == OpClass::select && k == 0;
-      i.operands.push_back(resolve(c, operands[k], is_condition ? DType::boolean : named, body));
+      const DType wanted = is_condition                    ? DType::boolean
+                           : i.op == Op::pair_dot && k < 2 ? DType::u32
+                                                           : named;
+      i.operands.push_back(resolve(c, operands[k], wanted, body));
       if (op_class != OpClass::conversion && !is_condition &&
-          kernel_.type(i.operands.back()) != named)
-        c.fail_at(operands[k].position, fmt::format("an operand of {}, not {}", dtype_name(named),
+          kernel_.type(i.operands.back()) != wanted)
+        c.fail_at(operands[k].position, fmt::format("an operand of {}, not {}", dtype_name(wanted),
                                                     dtype_name(kernel_.type(i.operands.back()))));
     }
     if (op_class == OpClass::draw) return DType::u32;

@@ -14,7 +14,7 @@ enum class OpClass : uint8_t {
   unary,       // one operand; the result has its dtype
   binary,      // two operands of one dtype; the result has it too
   comparison,  // two operands of one dtype; the result is bool
-  ternary,     // fma: three operands of one dtype; the result has it too
+  ternary,     // fma: three operands of one dtype; pair_dot: u32, u32, f32; the result has the last
   select,      // bool and two values of one dtype
   conversion,  // cast, bitcast: the dtype of the result is free
   draw,        // random: four i64; the result is u32

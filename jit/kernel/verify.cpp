@@ -11,7 +11,8 @@
 // - Tiles hold f32 or u32; a tile's index, over unrolled variables alone, is a multiple of
 //   kTileElements. Tile ops stand outside vector loops. A load takes at most 16 rows of 64 bytes;
 //   all that it or a store touches lies in the buffer.
-// - Below `flush`, floats are f32, and no op but add and fma computes one.
+// - Below `flush`, floats are f32, and no op but add, fma and pair_dot computes one; pair_dot is
+//   nowhere else.
 // - Iterations of a vector loop do not depend on each other: a store moves with the vector
 //   variable, and no other access of the loop to that buffer, at a constant distance, hits another
 //   lane's element. (Addresses that do not differ by a constant, and accesses below a `when`, are
@@ -219,9 +220,10 @@ class Verifier {
     if (flushes_ && result_is_float(i)) {
       const bool moves = i.op == Op::load || i.op == Op::constant || i.op == Op::select ||
                          class_of(i.op) == OpClass::conversion;
-      check(moves || ((i.op == Op::add || i.op == Op::fma) && result == DType::f32),
-            "computes a float below a flush");
+      const bool sums = i.op == Op::add || class_of(i.op) == OpClass::ternary;
+      check(moves || (sums && result == DType::f32), "computes a float below a flush");
     }
+    check(flushes_ || i.op != Op::pair_dot, "outside a flush");
   }
 
   bool result_is_float(const Instruction& i) const {

@@ -16,9 +16,18 @@ std::string phase_symbol(const std::string& kernel_name, size_t phase) {
   return fmt::format("{}_phase{}", kernel_name, phase);
 }
 
-bool has_tiles(const Kernel& kernel) {
-  return std::any_of(kernel.buffers.begin(), kernel.buffers.end(),
-                     [](const Buffer& buffer) { return buffer.scope == BufferScope::tiles; });
+std::vector<std::string> features_for(const Kernel& kernel, const Isa& isa) {
+  bool has_tiles = false, has_pair_dots = false;
+  for (const kernel::Phase& phase : kernel.phases) {
+    kernel::for_each_instruction(phase.body, [&](const Instruction& in) {
+      has_tiles |= kernel::class_of(in.op) == kernel::OpClass::tile;
+      has_pair_dots |= in.op == Op::pair_dot;
+    });
+  }
+  std::vector<std::string> features;
+  if (has_tiles) features = {"amx-bf16", "amx-tile"};
+  if (has_pair_dots && isa.has_wide_vectors) features.push_back("avx512bf16");
+  return features;
 }
 
 std::unique_ptr<llvm::Module> emit_module(const Kernel& kernel, llvm::LLVMContext& context,
@@ -26,6 +35,10 @@ std::unique_ptr<llvm::Module> emit_module(const Kernel& kernel, llvm::LLVMContex
   auto module = std::make_unique<llvm::Module>(kernel.name, context);
   for (size_t phase = 0; phase < kernel.phases.size(); ++phase)
     Emitter(kernel, *module, isa).emit_phase(phase);
+  if (const auto features = features_for(kernel, isa); !features.empty())
+    for (llvm::Function& function : *module)
+      if (!function.isDeclaration())
+        function.addFnAttr("target-features", fmt::format("+{}", fmt::join(features, ",+")));
   const bool tile =
       std::any_of(kernel.buffers.begin(), kernel.buffers.end(), [](const Buffer& buffer) {
         constexpr int64_t kFew = 8;
@@ -260,6 +273,13 @@ void Emitter::emit_instruction(const Instruction& in) {
         llvm::Value *a = operand(0), *b = operand(1), *c = operand(2);
         unify({&a, &b, &c});
         return b_.CreateIntrinsic(llvm::Intrinsic::fma, {a->getType()}, {a, b, c});
+      });
+      return;
+    case Op::pair_dot:
+      set(in, [&] {
+        llvm::Value *a = operand(0), *b = operand(1), *sum = operand(2);
+        unify({&a, &b, &sum});
+        return pair_dot(a, b, sum);
       });
       return;
     case Op::select:

@@ -1,7 +1,6 @@
 // Kernel IR -> LLVM IR.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <string>
 
@@ -16,7 +15,7 @@ class Module;
 namespace plait::native {
 
 // Part of every cache key: raise it when the same kernel may give other code.
-inline constexpr int kEmitterVersion = 8;
+inline constexpr int kEmitterVersion = 9;
 
 // Name of the function of a phase:
 //   void f(void** buffers, int64_t* sizes, int64_t begin, int64_t end, void* local, ErrorRecord*)
@@ -26,9 +25,9 @@ std::string phase_symbol(const std::string& kernel_name, size_t phase);
 // made again in it: they must not take registers from a tile.
 inline constexpr const char* kRegisterTile = "plait.register_tile";
 
-// What a machine must have for kernels with matrix registers, beside the features of its level.
-inline constexpr std::array<const char*, 2> kTileFeatures = {"amx-bf16", "amx-tile"};
-bool has_tiles(const kernel::Kernel& kernel);
+// What a machine must have for this kernel, beside the features of its level: matrix registers, dot
+// products of pairs of bf16.
+std::vector<std::string> features_for(const kernel::Kernel& kernel, const Isa& isa);
 
 // One function a phase, for the instruction set.
 std::unique_ptr<llvm::Module> emit_module(const kernel::Kernel& kernel, llvm::LLVMContext& context,

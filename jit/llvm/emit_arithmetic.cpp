@@ -279,4 +279,23 @@ llvm::Value* Emitter::compare(Op op, DType dtype, llvm::Value* a, llvm::Value* b
   }
 }
 
+// VDPBF16PS on whole vectors of 512 bits: it adds what belongs to upper halves first. Else two
+// multiply-adds, which flush as all do below a flush.
+llvm::Value* Emitter::pair_dot(llvm::Value* a, llvm::Value* b, llvm::Value* sum) {
+  auto* lanes = llvm::dyn_cast<llvm::FixedVectorType>(sum->getType());
+  if (isa_.has_wide_vectors && lanes && lanes->getNumElements() == 16) {
+    auto* pairs = llvm::FixedVectorType::get(b_.getBFloatTy(), 32);
+    return b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {},
+                              {sum, b_.CreateBitCast(a, pairs), b_.CreateBitCast(b, pairs)});
+  }
+  auto half = [&](llvm::Value* pair, bool upper) {
+    llvm::Value* bits = upper ? b_.CreateAnd(pair, 0xffff0000) : b_.CreateShl(pair, 16);
+    return bitcast(bits, b_.getFloatTy());
+  };
+  for (const bool upper : {true, false})
+    sum = b_.CreateIntrinsic(llvm::Intrinsic::fma, {sum->getType()},
+                             {half(a, upper), half(b, upper), sum});
+  return sum;
+}
+
 }  // namespace plait::native

@@ -28,7 +28,6 @@ llvm::Value* Emitter::entry_slot(int64_t bytes) {
 // All tiles have all rows and bytes. The bytes of a configuration (Intel SDM, LDTILECFG): 0 the
 // palette, 16 + 2i the bytes of a row, 48 + i the rows of tile i.
 void Emitter::configure_tiles() {
-  function_->addFnAttr("target-features", fmt::format("+{}", fmt::join(kTileFeatures, ",+")));
   std::array<uint8_t, 64> bytes{};
   bytes[0] = 1;
   for (int64_t i = 0; i < kMostTiles; ++i) {

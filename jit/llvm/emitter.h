@@ -183,6 +183,7 @@ class Emitter {
   llvm::Value* narrow_to_half(DType to, llvm::Value* a);
   llvm::Value* narrow_to_f16(llvm::Value* a);
   llvm::Value* narrow_to_bf16(llvm::Value* a);
+  llvm::Value* pair_dot(llvm::Value* a, llvm::Value* b, llvm::Value* sum);
   llvm::Value* round_to_odd_f32(llvm::Value* a);
   llvm::Value* bitcast(llvm::Value* a, llvm::Type* scalar);
 

@@ -91,6 +91,13 @@ std::string text_without_name(const Kernel& kernel) {
   return text.erase(start.size(), kernel.name.size());
 }
 
+// Matrix registers must be asked for, and dot products be those of the definition.
+bool can_use(const std::vector<std::string>& features) {
+  return std::all_of(features.begin(), features.end(), [](const std::string& feature) {
+    return feature == "avx512bf16" ? can_use_pair_dots() : can_use_tiles();
+  });
+}
+
 class NativeBackend final : public Backend {
  public:
   NativeBackend(const std::string& cpu, const std::filesystem::path& cache_folder)
@@ -104,7 +111,7 @@ class NativeBackend final : public Backend {
 
   std::shared_ptr<CompiledKernel> compile(const Kernel& kernel) override {
     std::shared_ptr<LoadedObject> code;
-    if (runs_ && (can_use_tiles() || !has_tiles(kernel))) code = find_or_make(kernel);
+    if (runs_ && can_use(features_for(kernel, isa_))) code = find_or_make(kernel);
     return std::make_shared<NativeKernel>(kernel, isa_, std::move(code));
   }
 
@@ -172,8 +179,7 @@ class NativeBackend final : public Backend {
     std::string object = compile_object(*module, isa_);
     ++compiled_;
     std::vector<std::string> features = isa_.features;
-    if (has_tiles(kernel))
-      features.insert(features.end(), kTileFeatures.begin(), kTileFeatures.end());
+    for (std::string& feature : features_for(kernel, isa_)) features.push_back(std::move(feature));
     cache_.store(key, {kernel.name, std::move(features), object});
     return load_object(object, symbols_of(kernel.name, kernel.phases.size()));
   }

@@ -86,7 +86,7 @@ class ContractionLowering {
          .right_transposed = right_->packs_along_k(),
          .pairs = in_pairs(),
          .many_leaves = prove_less(Expr(kLongestLeaf), k_, values_.ranges()) == true});
-    left_in_rows_ = !tiling_.tiles && left_->digits() && left_->packs_along_k();
+    left_in_rows_ = !tiling_.packs_pairs() && left_->digits() && left_->packs_along_k();
     panels_ = values_.simplified(ceil_div(n_, tiling_.columns()));
     row_blocks_ = values_.simplified(ceil_div(m_, tiling_.block_rows()));
     column_blocks_ = values_.simplified(ceil_div(panels_, tiling_.block_panels));
@@ -130,9 +130,12 @@ class ContractionLowering {
                     to_string(leaf_), tiling_.split_leaves ? " and leaves" : ""));
     steps.push_back(fmt::format("left factor {}, right factor {}",
                                 tiling_.left_direct ? "read where it lies" : "packed", right()));
-    steps.push_back(fmt::format(
-        "tile of {} x {} in {}, vectorise n by {}; end {}", tiling_.rows, tiling_.columns(),
-        tiling_.tiles ? "matrix registers" : "vector registers", tiling_.vector, end));
+    steps.push_back(fmt::format("tile of {} x {} in {}, vectorise n by {}; end {}", tiling_.rows,
+                                tiling_.columns(),
+                                tiling_.tiles  ? "matrix registers"
+                                : tiling_.dots ? "vector registers by dot products"
+                                               : "vector registers",
+                                tiling_.vector, end));
   }
 
   // Parts of k hold whole blocks of pairs; else whole inner digits where leaves do, or whole
@@ -183,10 +186,14 @@ class ContractionLowering {
         tile_ = values_.local(dtype_, in_parts_ ? task_elements_ : tile_elements_);
       if (!leaves_.is_constant(1)) sum_ = values_.local(dtype_, task_elements_);
     }
-    if (tiling_.tiles) return allocate_pairs();
-    vector_tile_ = std::make_unique<VectorTile>(
-        values_, dtype_, tiling_, [this](auto&&... at) { return left_element(at...); },
-        [this](auto&&... at) { hold_right(at...); });
+    if (tiling_.tiles) {
+      matrix_tile_ = std::make_unique<MatrixTile>(values_, tiling_, block_, pitch_);
+    } else {
+      vector_tile_ = std::make_unique<VectorTile>(
+          values_, dtype_, tiling_, [this](auto&&... at) { return left_element(at...); },
+          [this](auto&&... at) { hold_right(at...); });
+    }
+    if (tiling_.packs_pairs()) return allocate_pairs();
     switch (tiling_.right) {
       case RightOperand::direct:
         break;
@@ -205,18 +212,20 @@ class ContractionLowering {
   }
 
   void allocate_pairs() {
-    matrix_tile_ = std::make_unique<MatrixTile>(values_, tiling_, block_, pitch_);
     const int64_t pairs = block_ / 2;
+    const PairOrder order = tiling_.tiles ? PairOrder::neighbours : PairOrder::chains;
     packed_right_ =
         tiling_.right == RightOperand::task
             ? values_.local(DType::u32, pairs * tiling_.block_panels * tiling_.columns())
             : values_.workspace(DType::u32, batch_ * panels_ * all_pairs() * tiling_.columns());
-    right_pairs_.emplace(values_, tiling_.columns(), [this](const PackPlace& place, Expr panel) {
-      right_->pack_panels(place, tiling_.columns(), tiling_.columns(), panel);
-    });
-    packed_left_ = values_.local(DType::u32, pairs * tiling_.block_rows());
-    if (left_->lies_in_tiles()) return;
-    left_pairs_.emplace(values_, left_width(), [this](const PackPlace& place, Expr panel) {
+    right_pairs_.emplace(values_, order, tiling_.columns(),
+                         [this](const PackPlace& place, Expr panel) {
+                           right_->pack_panels(place, tiling_.columns(), tiling_.columns(), panel);
+                         });
+    const int64_t left_panels = tiling_.block_rows() / left_step();
+    packed_left_ = values_.local(DType::u32, pairs * left_panels * left_width());
+    if (tiling_.tiles && left_->lies_in_tiles()) return;
+    left_pairs_.emplace(values_, order, left_width(), [this](const PackPlace& place, Expr panel) {
       left_->pack_panels(place, left_step(), left_width(), panel);
     });
   }
@@ -227,10 +236,10 @@ class ContractionLowering {
   // Rows of a packed panel: they fill whole vectors, the lanes past a tile's rows are the next
   // rows, unused.
   int64_t left_width() const {
-    return tiling_.tiles ? kernel::kTileRows
-                         : static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(tiling_.rows)));
+    const auto rows = static_cast<uint64_t>(tiling_.rows);
+    return tiling_.packs_pairs() ? kernel::kTileRows : static_cast<int64_t>(std::bit_ceil(rows));
   }
-  int64_t left_step() const { return tiling_.tiles ? kernel::kTileRows : tiling_.rows; }
+  int64_t left_step() const { return tiling_.packs_pairs() ? kernel::kTileRows : tiling_.rows; }
 
   Expr tasks() const { return batch_ * row_blocks_ * column_blocks_; }
 
@@ -249,10 +258,10 @@ class ContractionLowering {
   };
 
   Packed packed_right(Expr batch, Expr first_panel, const KPart& part) const {
-    const int64_t steps = tiling_.tiles ? 2 : 1;  // of an element
+    const int64_t steps = tiling_.packs_pairs() ? 2 : 1;  // of an element
     if (tiling_.right == RightOperand::task) return {Expr(), block_ / steps * tiling_.columns()};
-    const Expr panel = (tiling_.tiles ? all_pairs() : k_) * tiling_.columns();
-    const Expr start = tiling_.tiles ? floor_div(part.start, 2) : part.start;
+    const Expr panel = (tiling_.packs_pairs() ? all_pairs() : k_) * tiling_.columns();
+    const Expr start = floor_div(part.start, steps);
     return {values_.simplified((batch * panels_ + first_panel) * panel + start * tiling_.columns()),
             panel};
   }
@@ -260,7 +269,7 @@ class ContractionLowering {
   // All of the right operand, a few panels and steps a task.
   void pack_shared() {
     constexpr int64_t kMostSteps = 256;
-    const int64_t inner = right_->digits() && !tiling_.tiles
+    const int64_t inner = right_->digits() && !tiling_.packs_pairs()
                               ? right_->digits()->k().inner().constant().value_or(1)
                               : int64_t{1};
     const int64_t steps = inner <= kMostSteps ? kMostSteps / inner * inner : kMostSteps;
@@ -289,6 +298,7 @@ class ContractionLowering {
     const PackPlace place{packed_left_, Expr(), first, count, part.start, part.length};
     const int64_t panel = block_ * left_width();
     if (left_in_rows_) return left_->pack_rows(place, left_step(), row_pitch_);
+    if (tiling_.dots) return left_pairs_->pack_columns(place, panel / 2);
     if (left_pairs_) return left_pairs_->pack_tiles(place, panel / 2);
     if (matrix_tile_) return left_->pack_tiles(*matrix_tile_, place, left_step(), panel / 2);
     left_->pack_panels(place, left_step(), left_width(), panel);
@@ -306,9 +316,8 @@ class ContractionLowering {
         pack_right(first_panel, panels, part, right);
       }
       if (!tiling_.left_direct) {
-        const int64_t panels_a_tile = tiling_.rows / left_step();
         pack_left(values_.simplified(floor_div(first_row, left_step())),
-                  values_.simplified(tiles * panels_a_tile), part);
+                  values_.simplified(ceil_div(tiles * tiling_.rows, left_step())), part);
       }
       if (matrix_tile_) return rows_of_tiles(tiles, panels, first_row, first_panel, right, part);
       values_.loop(LoopKind::serial, panels, [&](Expr jp) {
@@ -318,7 +327,9 @@ class ContractionLowering {
                                 values_.simplified((first_panel + jp) * tiling_.columns()),
                                 in_parts_ ? slot_of(ip, jp) : Expr()};
           prefetch_results(place, part);
-          if (in_pairs()) {
+          if (tiling_.dots) {
+            vector_tile_->multiply_dots(place, part, tile_);
+          } else if (in_pairs()) {
             vector_tile_->multiply_pairs(place, part, tile_);
           } else {
             vector_tile_->multiply(place, part, tile_);
@@ -379,7 +390,10 @@ class ContractionLowering {
       return builder_.load(packed_left_, values_.simplified(at));
     }
     if (!tiling_.left_direct) {
-      const Expr at = (place.tile * block_ + step) * left_width() + row;
+      const int64_t panel = tiling_.dots ? block_ / 2 : block_;
+      const Expr first = place.tile * tiling_.rows;
+      const Expr at = (floor_div(first, left_step()) * panel + step) * left_width() +
+                      mod(first, left_step()) + row;
       return builder_.load(packed_left_, values_.simplified(at));
     }
     Expr index = place.row + row;
@@ -532,7 +546,7 @@ class ContractionLowering {
   int64_t row_pitch_ = 0;                          // the same, of a row that is packed as it lies
   std::unique_ptr<ProductFactor> left_, right_;
   bool left_in_rows_ = false;                            // packed as it lies, row by row along k
-  std::optional<PairPacking> left_pairs_, right_pairs_;  // for matrix registers
+  std::optional<PairPacking> left_pairs_, right_pairs_;  // where pairs are packed
   Tiling tiling_{};
   bool in_parts_ = false, loops_epilogue_ = false;
   std::unique_ptr<VectorTile> vector_tile_;

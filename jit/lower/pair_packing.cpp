@@ -16,9 +16,10 @@ constexpr int64_t kLanes = kernel::kTileRowBytes / 4;
 
 }  // namespace
 
-PairPacking::PairPacking(Values& values, int64_t width, Panels panels)
+PairPacking::PairPacking(Values& values, PairOrder order, int64_t width, Panels panels)
     : values_(values),
       builder_(values.builder()),
+      order_(order),
       width_(width),
       panels_(std::move(panels)),
       stage_(values.local(DType::f32, kPackedPanels * kPairBlock * width)) {}
@@ -49,14 +50,19 @@ void PairPacking::each_block(const PackPlace& place, const Store& store) {
   });
 }
 
-// Two steps of a column of the stage in one element: the even one in the lower half.
+// Two steps of a column of the stage in one element.
 ValueId PairPacking::pair(Expr staged, Expr pair, Expr column) {
-  auto bits = [&](int64_t half) {
-    const Expr at = (staged * kPairBlock + 2 * pair + half) * width_ + column;
+  auto bits = [&](Expr step) {
+    const Expr at = (staged * kPairBlock + step) * width_ + column;
     return builder_.bitcast(DType::u32, builder_.load(stage_, values_.simplified(at)));
   };
+  constexpr int64_t kOfChain = kPairs / 2;
+  const Expr in_chain = 4 * mod(pair, kOfChain) + floor_div(pair, kOfChain);
+  const bool is_chain = order_ == PairOrder::chains;
+  const ValueId lower = bits(is_chain ? in_chain + 2 : 2 * pair);
+  const ValueId upper = bits(is_chain ? in_chain : 2 * pair + 1);
   const ValueId sixteen = builder_.constant(Scalar(DType::u32, int64_t{16}));
-  return builder_.binary(Op::bit_or, builder_.binary(Op::shift_right, bits(0), sixteen), bits(1));
+  return builder_.binary(Op::bit_or, builder_.binary(Op::shift_right, lower, sixteen), upper);
 }
 
 void PairPacking::pack_columns(const PackPlace& place, Expr panel) {

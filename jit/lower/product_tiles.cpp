@@ -23,7 +23,10 @@ VectorTile::VectorTile(Values& values, DType dtype, const Tiling& tiling, LeftEl
       right_(std::move(right)) {
   const auto lanes = static_cast<uint32_t>(tiling.vector);
   accumulators_ = values.registers(dtype, tiling.rows * tiling.columns(), lanes);
-  held_ = values.registers(dtype, tiling.columns(), lanes);
+  held_ = values.registers(tiling.dots ? DType::u32 : dtype, tiling.columns(), lanes);
+  if (!tiling.dots) return;
+  odd_ = values.registers(dtype, tiling.rows * tiling.columns(), lanes);
+  sums_ = values.registers(dtype, tiling.rows * tiling.columns(), lanes);
 }
 
 Expr VectorTile::register_at(Expr row, Expr vector, Expr lane) const {
@@ -43,6 +46,7 @@ void VectorTile::each_accumulator(const std::function<void(Expr at)>& body) {
 }
 
 ValueId VectorTile::multiply_add(ValueId a, ValueId b, ValueId c) {
+  if (tiling_.dots) return builder_.pair_dot(a, b, c);
   return is_float(dtype_) ? builder_.fma(a, b, c) : builder_.add(builder_.mul(a, b), c);
 }
 
@@ -56,17 +60,17 @@ void VectorTile::multiply(const TilePlace& place, const KPart& part, BufferId wa
           builder_.store(accumulators_, at, builder_.load(waiting, from));
         });
       });
-  values_.loop(LoopKind::serial, part.length, [&](Expr s) { step(place, part, s); });
+  values_.loop(LoopKind::serial, part.length, [&](Expr s) { step(place, part, s, accumulators_); });
 }
 
-void VectorTile::step(const TilePlace& place, const KPart& part, Expr step) {
+void VectorTile::step(const TilePlace& place, const KPart& part, Expr step, BufferId accumulators) {
   auto hold = [&](Expr j, Expr lane) {
     right_(place, part, step, j, lane, held_, register_at(Expr(), j, lane));
   };
   auto update = [&](Expr i, Expr j, Expr lane, ValueId a) {
     const Expr at = register_at(i, j, lane);
     const ValueId b = builder_.load(held_, register_at(Expr(), j, lane));
-    builder_.store(accumulators_, at, multiply_add(a, b, builder_.load(accumulators_, at)));
+    builder_.store(accumulators, at, multiply_add(a, b, builder_.load(accumulators, at)));
   };
   if (tiling_.rows >= tiling_.vectors) {
     each_vector(hold);
@@ -96,8 +100,16 @@ void VectorTile::multiply_pairs(const TilePlace& place, const KPart& part, Buffe
       auto chain = [&](int64_t half) {
         each_accumulator([&](Expr at) { builder_.store(accumulators_, at, zero()); });
         const Expr steps = values_.simplified(floor_div(length + 1 - half, 2));
-        values_.loop(LoopKind::serial, steps,
-                     [&](Expr s) { step(place, part, values_.simplified(first + 2 * s + half)); });
+        values_.loop(LoopKind::serial, steps, [&](Expr s) {
+          step(place, part, values_.simplified(first + 2 * s + half), accumulators_);
+        });
+        // The zeros past the end of k.
+        values_.when_less(steps, kPairs, [&] {
+          each_accumulator([&](Expr at) {
+            const ValueId sum = builder_.load(accumulators_, at);
+            builder_.store(accumulators_, at, builder_.add(sum, zero()));
+          });
+        });
       };
       chain(0);
       each_accumulator(
@@ -110,6 +122,36 @@ void VectorTile::multiply_pairs(const TilePlace& place, const KPart& part, Buffe
       });
     });
   });
+}
+
+void VectorTile::multiply_dots(const TilePlace& place, const KPart& part, BufferId sums) {
+  constexpr int64_t kOfChain = kPairs / 2;
+  auto in_sums = [&](Expr at) { return values_.simplified(place.slot + at); };
+  auto clear = [&](BufferId registers) {
+    each_accumulator([&](Expr at) { builder_.store(registers, at, zero()); });
+  };
+  values_.branch_equal(
+      part.block, 0, [&] { clear(sums_); },
+      [&] {
+        each_accumulator(
+            [&](Expr at) { builder_.store(sums_, at, builder_.load(sums, in_sums(at))); });
+      });
+  values_.flush([&] {
+    values_.loop(LoopKind::serial, ceil_div(part.length, kPairBlock), [&](Expr block) {
+      clear(accumulators_);
+      clear(odd_);
+      values_.loop(LoopKind::unrolled, kOfChain, [&](Expr s) {
+        step(place, part, values_.simplified(block * kPairs + s), accumulators_);
+        step(place, part, values_.simplified(block * kPairs + kOfChain + s), odd_);
+      });
+      each_accumulator([&](Expr at) {
+        const ValueId both =
+            builder_.add(builder_.load(accumulators_, at), builder_.load(odd_, at));
+        builder_.store(sums_, at, builder_.add(builder_.load(sums_, at), both));
+      });
+    });
+  });
+  each_accumulator([&](Expr at) { builder_.store(sums, in_sums(at), builder_.load(sums_, at)); });
 }
 
 MatrixTile::MatrixTile(Values& values, const Tiling& tiling, int64_t steps, int64_t pitch)

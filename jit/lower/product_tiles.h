@@ -36,6 +36,9 @@ class VectorTile {
   // In the order of pairs (core/reduction_order.h): the chains of a block's even and odd steps, one
   // after the other, and their sum onto the one at `slot` of `sums`.
   void multiply_pairs(const TilePlace& place, const KPart& part, BufferId sums);
+  // The same by dot products, both chains at once: steps are pairs of PairOrder::chains, blocks are
+  // padded, sums stay in registers until the part ends.
+  void multiply_dots(const TilePlace& place, const KPart& part, BufferId sums);
 
   // Element `at` of the tile, row by row, for each of its vectors.
   void each_accumulator(const std::function<void(Expr at)>& body);
@@ -44,7 +47,7 @@ class VectorTile {
   BufferId accumulators() const { return accumulators_; }
 
  private:
-  void step(const TilePlace& place, const KPart& part, Expr step);
+  void step(const TilePlace& place, const KPart& part, Expr step, BufferId accumulators);
   ValueId multiply_add(ValueId a, ValueId b, ValueId c);
   ValueId zero() { return builder_.constant(Scalar(dtype_, int64_t{0})); }
 
@@ -55,6 +58,7 @@ class VectorTile {
   LeftElement left_;
   HoldRight right_;
   BufferId accumulators_, held_;
+  BufferId odd_ = 0, sums_ = 0;  // for dot products; even steps' are accumulators_
 };
 
 // Pairs of bf16, whole blocks of them packed. Sums lie in memory between parts of k.

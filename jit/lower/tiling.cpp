@@ -39,13 +39,16 @@ constexpr int64_t kMostStreams = 48;
 constexpr double kTileMultiply = 0.08;  // instead of 1
 constexpr double kFarTile = 1.8;        // times so much where the panel is read from L2
 constexpr double kTileSpill = 3;        // of sums, to what others cost
-constexpr double kHalfBytes = 0.5;      // of packing once for all, to what others cost
+constexpr double kHalfBytes = 0.5;      // of packing pairs once for all, to what others cost
+
+// A dot product of pairs is two multiply-adds in the time of one.
+constexpr double kDotMultiply = 0.5;
 
 // A row of the right operand costs a page; so many are streams that prefetching follows.
 constexpr double kDirectSteps = 32;
 
-// Fewer rows or columns leave most of a matrix register empty.
-constexpr double kLeastTileSide = 9;
+// Fewer rows or columns leave most of a matrix register empty, and do not repay packing pairs.
+constexpr double kLeastPairSide = 9;
 
 // One address register a row; x86-64 has about nine to spare.
 constexpr int64_t kMostDirectRows = 8;
@@ -77,22 +80,23 @@ double slowdown(const Tile& tile) {
   return std::max(latency, loads) * (1 + 0.45 / vectors + 0.6 / rows);
 }
 
-// rows*vectors accumulators, the smaller operand in registers, and one more for the other.
-bool fits(const Tile& tile, int64_t registers) {
+// `sums` registers for each vector of the tile, the smaller operand, and one more for the other.
+bool fits(const Tile& tile, int64_t sums, int64_t registers) {
   const int64_t held = std::min(tile.rows, tile.vectors);
-  return tile.rows * tile.vectors + held + 1 <= registers;
+  return sums * tile.rows * tile.vectors + held + 1 <= registers;
 }
 
 // Those that may turn out best, whatever the blocks: the fastest, padding included, and their like.
 std::vector<Tile> promising_tiles(const Target& target, int64_t lanes, double m, double n,
-                                  int64_t most_rows, int64_t most_vectors) {
+                                  int64_t most_rows, int64_t most_vectors, int64_t sums) {
   constexpr double kAlike = 1.06;
   constexpr size_t kMostTiles = 4;
   std::vector<std::pair<double, Tile>> tiles;
   for (int64_t rows = 1; rows <= std::min<double>(static_cast<double>(most_rows), m); ++rows) {
     for (int64_t vectors = 1; vectors <= most_vectors; ++vectors) {
       const Tile tile{rows, vectors};
-      if (!fits(tile, static_cast<int64_t>(target.vector_registers))) break;
+      if (sums > 1 && kernel::kTileRows % rows != 0) continue;  // panels hold whole tiles
+      if (!fits(tile, sums, static_cast<int64_t>(target.vector_registers))) break;
       const double work = padded(m, static_cast<double>(rows)) *
                           padded(n, static_cast<double>(vectors * lanes)) * slowdown(tile);
       tiles.emplace_back(work, tile);
@@ -110,17 +114,16 @@ std::vector<Tile> promising_tiles(const Target& target, int64_t lanes, double m,
 
 class BlockSearch {
  public:
-  BlockSearch(const Target& target, int64_t size, const ProductShape& shape, const Tile& tile,
-              int64_t lanes, bool left_direct, bool tiles)
+  BlockSearch(const Target& target, int64_t size, const ProductShape& shape, const Tiling& tiling)
       : shape_(shape),
         size_(static_cast<double>(size)),
-        lanes_(static_cast<double>(lanes)),
+        lanes_(static_cast<double>(tiling.vector)),
         l1_(static_cast<double>(target.l1_bytes)),
         l2_(static_cast<double>(target.l2_bytes)),
-        cpus_(static_cast<double>(target.cpus)) {
-    tiling_ = {lanes, tile.rows, tile.vectors, 1, 1, 1, left_direct, RightOperand::task, tiles};
-    row_tiles_ = std::ceil(shape.m / static_cast<double>(tile.rows));
-    panels_ = std::ceil(shape.n / static_cast<double>(tiling_.columns()));
+        cpus_(static_cast<double>(target.cpus)),
+        tiling_(tiling) {
+    row_tiles_ = std::ceil(shape.m / static_cast<double>(tiling.rows));
+    panels_ = std::ceil(shape.n / static_cast<double>(tiling.columns()));
   }
 
   void run() {
@@ -141,7 +144,7 @@ class BlockSearch {
   }
 
   void search_operands() {
-    if (shape_.right_readable && row_tiles_ == 1 && !tiling_.tiles) {
+    if (shape_.right_readable && row_tiles_ == 1 && !tiling_.packs_pairs()) {
       tiling_.right = RightOperand::direct;
       search_blocks(kDirectSteps);
       return;
@@ -165,7 +168,9 @@ class BlockSearch {
     }
     tiling_.block_k = static_cast<int64_t>(std::min(block_k, shape_.leaf));
     const std::vector<int64_t> tiles = equal_blocks(row_tiles_), panels = equal_blocks(panels_);
-    for (const int64_t block_tiles : tiles) {
+    const int64_t in_panel = tiling_.dots ? kernel::kTileRows / tiling_.rows : 1;
+    for (const int64_t any_tiles : tiles) {
+      const int64_t block_tiles = (any_tiles + in_panel - 1) / in_panel * in_panel;
       for (const int64_t block_panels : panels) {
         tiling_.block_tiles = block_tiles;
         tiling_.block_panels = block_panels;
@@ -241,9 +246,7 @@ class BlockSearch {
   }
 
   double task_cost() const {
-    const Tile tile{tiling_.rows, tiling_.vectors};
-    double multiply =
-        rows() * vectors() * steps() * (tiling_.tiles ? kTileMultiply : slowdown(tile));
+    double multiply = rows() * vectors() * steps() * multiply_cost();
     // Each tile reads its panel from L1, or all of it from L2.
     if (panel_bytes() > kUsable * l1_) {
       multiply *= tiling_.tiles ? kFarTile : 1 + 0.35 / static_cast<double>(tiling_.rows);
@@ -265,6 +268,12 @@ class BlockSearch {
     return kTaskStart + multiply + right + left + spill + tiles * parts() * kTileStart;
   }
 
+  double multiply_cost() const {
+    if (tiling_.tiles) return kTileMultiply;
+    const double cost = slowdown({tiling_.rows, tiling_.vectors});
+    return tiling_.dots ? kDotMultiply * cost : cost;
+  }
+
   // An operand that fits half of L2 is there when the second task reads it.
   bool is_near(double extent) const {
     return extent * shape_.k * size_ * shape_.batch < kUsable / 2 * l2_;
@@ -280,7 +289,8 @@ class BlockSearch {
     const bool few_streams =
         shape_.right_readable ||
         (shape_.right_transposed && tiling_.block_panels * tiling_.columns() <= kMostStreams);
-    const bool is_cheap = stays_in_l1 && few_streams && !tiling_.tiles && !is_near(shape_.n);
+    const bool is_cheap =
+        stays_in_l1 && few_streams && !tiling_.packs_pairs() && !is_near(shape_.n);
     return is_cheap ? kPackToL1 * cost : cost;
   }
   double stream_vector(double extent) const {
@@ -296,7 +306,7 @@ class BlockSearch {
   double preparation_cost() const {
     if (tiling_.right != RightOperand::shared) return 0;
     const double all = panels_ * static_cast<double>(tiling_.vectors) * shape_.k * shape_.batch;
-    return kBarrier + all * kFarVector * (tiling_.tiles ? kHalfBytes : 1);
+    return kBarrier + all * kFarVector * (tiling_.packs_pairs() ? kHalfBytes : 1);
   }
 
   // Sums of leaves to memory and back.
@@ -312,7 +322,7 @@ class BlockSearch {
   ProductShape shape_;
   double size_, lanes_, l1_, l2_, cpus_;
   double row_tiles_ = 1, panels_ = 1;
-  Tiling tiling_{};  // under examination
+  Tiling tiling_;  // under examination
   Tiling best_{};
   double least_ = std::numeric_limits<double>::infinity();
 };
@@ -324,33 +334,42 @@ int64_t lanes_of(const Target& target, DType dtype) {
 }
 
 Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shape) {
-  const bool in_tiles = shape.pairs && target.tiles && std::min(shape.m, shape.n) >= kLeastTileSide;
-  const auto size = static_cast<int64_t>(dtype_size(in_tiles ? DType::bf16 : dtype));
+  const bool in_pairs = shape.pairs && std::min(shape.m, shape.n) >= kLeastPairSide;
+  const bool in_tiles = in_pairs && target.tiles;
+  const bool in_dots = in_pairs && target.pair_dots && !in_tiles;
+  const bool packs_pairs = in_tiles || in_dots;
+  const auto size = static_cast<int64_t>(dtype_size(packs_pairs ? DType::bf16 : dtype));
   const int64_t lanes = lanes_of(target, dtype);
   ProductShape product = shape;
   for (double* extent : {&product.batch, &product.m, &product.n, &product.k, &product.leaf}) {
     *extent = std::max(*extent, 1.0);
   }
   std::vector<BlockSearch> searches;
+  auto search = [&](const Tile& tile, bool left_direct) {
+    Tiling tiling{lanes, tile.rows, tile.vectors, 1, 1, 1, left_direct, RightOperand::task};
+    tiling.tiles = in_tiles;
+    tiling.dots = in_dots;
+    searches.emplace_back(target, size, product, tiling);
+    searches.back().run();
+  };
+  if (in_tiles) {
+    // Of eight registers, two by two or one by three hold sums.
+    search(
+        shape.m <= kernel::kTileRows ? Tile{kernel::kTileRows, 3} : Tile{2 * kernel::kTileRows, 2},
+        false);
+    return searches.front().best();
+  }
+  const int64_t sums = in_dots ? 3 : 1;  // of even steps, of odd ones, of all
   for (const bool left_direct : {false, true}) {
-    if (left_direct && (in_tiles || !product.left_readable)) continue;
-    if (in_tiles) {
-      // Of eight registers, two by two or one by three hold sums.
-      const Tile tile = shape.m <= kernel::kTileRows ? Tile{kernel::kTileRows, 3}
-                                                     : Tile{2 * kernel::kTileRows, 2};
-      searches.emplace_back(target, size, product, tile, lanes, left_direct, true);
-      searches.back().run();
-      continue;
-    }
+    if (left_direct && (in_dots || !product.left_readable)) continue;
     const int64_t most_rows = left_direct ? kMostDirectRows : kMostRows;
     const bool few_rows = product.m <= static_cast<double>(kMostRows);
     const int64_t most_vectors = few_rows && product.right_transposed
                                      ? std::clamp<int64_t>(kMostStreams / lanes, 1, kMostVectors)
                                      : kMostVectors;
     for (const Tile& tile :
-         promising_tiles(target, lanes, product.m, product.n, most_rows, most_vectors)) {
-      searches.emplace_back(target, size, product, tile, lanes, left_direct, false);
-      searches.back().run();
+         promising_tiles(target, lanes, product.m, product.n, most_rows, most_vectors, sums)) {
+      search(tile, left_direct);
     }
   }
   return std::min_element(

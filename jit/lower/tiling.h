@@ -36,9 +36,11 @@ struct Tiling {
   int64_t block_k;       // the most steps of k in a part
   bool left_direct;      // the left operand is read where it lies, through one pointer a row
   RightOperand right;
-  bool tiles = false;         // in matrix registers, k by pairs
+  bool tiles = false;         // in matrix registers
+  bool dots = false;          // in vectors, by dot products of pairs of steps
   bool split_leaves = false;  // each leaf is a task of its own; a second phase adds their sums
 
+  bool packs_pairs() const { return tiles || dots; }
   int64_t columns() const { return vector * vectors; }  // of a panel
   int64_t block_rows() const { return rows * block_tiles; }
 };

@@ -1,5 +1,4 @@
-// The machine's bf16 dot product in vectors. Kernel IR has none (its sums come in another order
-// than core/reduction_order.h says), so it is measured by its instruction.
+// The machine's bf16 dot product in vectors, measured by its instruction.
 #pragma once
 
 #include <cstdint>

@@ -169,6 +169,14 @@ TEST_CASE("below a flush floats are only summed") {
              Contains("a vector loop"));
 }
 
+TEST_CASE("pairs are multiplied below a flush, and added to f32") {
+  const std::string pairs = "      %1 = x[r]\n      %2 = bitcast %1 : u32\n";
+  CHECK(complaint("    flush:\n" + pairs + "      %3 = pair_dot %2, %2, %1 : f32\n") == "");
+  CHECK_THAT(complaint("    %1 = x[r]\n    %2 = bitcast %1 : u32\n"
+                       "    %3 = pair_dot %2, %2, %1 : f32\n"),
+             Contains("outside a flush"));
+}
+
 TEST_CASE("lanes do not depend on each other") {
   const std::string tree = "    vector l < 4:\n      %1 = acc[l + 4]\n      acc[l] = %1\n";
   CHECK(complaint(tree) == "");

@@ -1,9 +1,11 @@
-// Matrix registers and sums without subnormals against the interpreter.
+// Matrix registers, dot products of pairs and sums without subnormals against the interpreter.
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <random>
 
+#include "core/reduction_order.h"
 #include "core/target.h"
 #include "jit/backend.h"
 #include "tests/jit/llvm/compare.h"
@@ -71,6 +73,28 @@ const char* const kFlush =
     "      %9 = fma %6, %7, %8 : f32\n"
     "      plain[16*r + l] = %9\n";
 
+// Whole vectors, and a constant pair beside a lone element.
+const char* const kPairDots =
+    "kernel pair_dots\n"
+    "  buffer a: u32[4112] read\n"
+    "  buffer b: u32[4112] read\n"
+    "  buffer c: f32[4112] read\n"
+    "  buffer y: f32[4112] write\n"
+    "  phase r < 257:\n"
+    "    flush:\n"
+    "      when r < 256:\n"
+    "        vector l < 16:\n"
+    "          %1 = a[16*r + l]\n"
+    "          %2 = b[16*r + l]\n"
+    "          %3 = c[16*r + l]\n"
+    "          %4 = pair_dot %1, %2, %3 : f32\n"
+    "          y[16*r + l] = %4\n"
+    "      when 256 <= r:\n"
+    "        loop s < 16:\n"
+    "          %5 = a[16*r + s]\n"
+    "          %6 = pair_dot %5, 1065369472, 0.5 : f32\n"
+    "          y[16*r + s] = %6\n";
+
 size_t count(const std::string& text, const std::string& word) {
   size_t found = 0;
   for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++found;
@@ -106,6 +130,57 @@ TEST_CASE("a step of matrix registers is their loads and products") {
   CHECK(count(code, "tileloadd") == 8);
   CHECK(count(code, "ldtilecfg") == 1);
   CHECK(count(code, "tilerelease") == 1);
+}
+
+TEST_CASE("products of pairs are added one after the other, the upper halves' first") {
+  const kernel::Kernel kernel = kernel::parse_kernel(kPairDots);
+  kernel::verify(kernel);
+  CHECK(to_text(kernel) == kPairDots);
+  constexpr size_t kCount = 4112;
+  std::mt19937 random(4);
+  std::vector<uint32_t> a(kCount), b(kCount);
+  std::vector<float> c(kCount), expected(kCount), got(kCount);
+  for (size_t i = 0; i < kCount; ++i) {
+    // Of all sizes; of sizes like each other's; about 2^-126, where it matters what is tiny.
+    const uint64_t about[] = {random() % 256, 124, 60};
+    auto half = [&] { return (random() & 0x807f) | (about[i % 3] + random() % 8) % 256 << 7; };
+    auto pair = [&] { return static_cast<uint32_t>(half() << 16 | half()); };
+    a[i] = pair();
+    b[i] = pair();
+    const uint64_t exponent = i % 3 == 0 ? random() % 256 : i % 3 == 1 ? 124 + random() % 8 : 1;
+    const uint64_t mantissa = i % 3 == 2 ? random() % 4 : random() & 0x7fffff;
+    const uint64_t sign = random() & 0x80000000;
+    c[i] = std::bit_cast<float>(static_cast<uint32_t>(sign | exponent << 23 | mantissa));
+    expected[i] = i < 4096 ? flushed_pair_dot(a[i], b[i], c[i])
+                           : flushed_pair_dot(a[i], 1065369472, 0.5f);  // 1 and 0.5
+  }
+  // Differs with the other order, or where the two products are added first.
+  CHECK(flushed_pair_dot(0x3f804b80, 0x3f80cb80, 0x1p48f) == 0x1p48f - 0x1p48f);
+  CHECK(flushed_pair_dot(0x4b803f80, 0xcb803f80, 0x1p48f) == 1);
+  auto compare = [&](const std::vector<float>& values) {
+    for (size_t i = 0; i < kCount; ++i) {
+      if (std::isnan(expected[i]) && std::isnan(values[i])) continue;
+      CAPTURE(i, a[i], b[i], c[i], expected[i], values[i]);
+      REQUIRE(std::memcmp(&values[i], &expected[i], sizeof(float)) == 0);
+    }
+  };
+  interpret(kernel, {a.data(), b.data(), c.data(), got.data()}, {});
+  compare(got);
+  for (const std::string& cpu : runnable_cpus(true)) {
+    CAPTURE(cpu);
+    if (cpu == "x86-64-v4" && !can_use_pair_dots()) continue;
+    got.assign(kCount, 7);
+    launch(kernel, *make_llvm_backend(cpu)->compile(kernel),
+           {a.data(), b.data(), c.data(), got.data()}, {});
+    compare(got);
+  }
+  auto code = [&](const char* cpu) {
+    return make_llvm_backend(cpu)->compile(kernel)->source("asm");
+  };
+  CHECK(count(code("x86-64-v4"), "vdpbf16ps") == 1);
+  CHECK(count(code("x86-64-v3"), "vdpbf16ps") == 0);
+  CHECK(count(code("x86-64-v3"), "vfmadd") >= 2 * 2);
+  CHECK(count(code("aarch64:neoverse-n1"), "\tfmla\t") >= 2 * 4);
 }
 
 TEST_CASE("sums below a flush have no subnormals, what stands beside keeps them") {

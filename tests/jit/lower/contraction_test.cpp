@@ -35,14 +35,16 @@ float chain(const std::vector<float>& a, const std::vector<float>& b) {
   return sum;
 }
 
-// A leaf of bf16: a chain of the even and one of the odd elements of each 32, without subnormals.
+// A leaf of bf16: a chain of the even and one of the odd elements of each 32, without subnormals,
+// padded with zeros.
 float chain_of_pairs(const std::vector<float>& a, const std::vector<float>& b) {
   float sum = 0;
   for (size_t start = 0; start < a.size(); start += 32) {
     float halves[2] = {0, 0};
-    for (size_t k = start; k < std::min(start + 32, a.size()); ++k) {
+    for (size_t k = start; k < start + 32; ++k) {
       float& half = halves[(k - start) % 2];
-      half = flushed(std::fma(flushed(a[k]), flushed(b[k]), half));
+      const float left = k < a.size() ? a[k] : 0, right = k < a.size() ? b[k] : 0;
+      half = flushed(std::fma(flushed(left), flushed(right), half));
     }
     sum = flushed(sum + flushed(halves[0] + halves[1]));
   }
@@ -179,6 +181,30 @@ TEST_CASE("products have the bits of their definition on every target") {
         CHECK(different(run(p, target, a, b).values, expected) == 0);
       }
     }
+  }
+}
+
+TEST_CASE("zeros past the end of k are steps of their chains") {
+  // Two blocks whose sum is a flushed -0, and two steps that are -0 each.
+  const int64_t k = 66;
+  const Array a = Array::full(DType::bf16, {1, 16, k}, Scalar(DType::bf16, 0.0));
+  const Array b = Array::full(DType::bf16, {1, k, 16}, Scalar(DType::bf16, 0.0));
+  auto set = [&](int64_t step, float left, float right) {
+    for (int64_t i = 0; i < 16; ++i) {
+      a.data<uint16_t>()[i * k + step] = f32_to_bf16(left);
+      b.data<uint16_t>()[step * 16 + i] = f32_to_bf16(right);
+    }
+  };
+  set(0, -0x1.8p-63f, 0x1p-63f);
+  set(32, 0x1p-63f, 0x1p-63f);
+  for (const int64_t step : {64, 65}) set(step, -0x1p-65f, 0x1p-65f);
+  const Product p = {1, 16, 16, k, Layout::plain};
+  const std::vector<float> expected = reference(p, a, b);
+  CHECK(std::count_if(expected.begin(), expected.end(), [](float x) { return std::signbit(x); }) ==
+        0);
+  for (const Target& target : kTargets) {
+    CAPTURE(target.name);
+    CHECK(different(run(p, target, a, b).values, expected) == 0);
   }
 }
 

@@ -1,6 +1,7 @@
 // The machine code of products as the compiler lowers them, for instruction sets that this machine
 // need not have: what a step of k costs must not depend on how the product ends.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 
 #include "jit/backend.h"
@@ -112,6 +113,30 @@ TEST_CASE("products of halves multiply as those of f32 do") {
         check_product(machine, dtype, 512, 768, 512, end);
         check_product(machine, dtype, 513, 511, 509, end);
       }
+    }
+  }
+}
+
+TEST_CASE("products of bf16 by dot products sum both chains in registers, at full width") {
+  Machine machine = machines().front();
+  machine.target.pair_dots = true;
+  machine.fma = std::regex("^\tvdpbf16ps");
+  for (const auto& [m, n, k] : {std::array{512, 768, 512}, {513, 511, 509}, {20, 40, 70}}) {
+    for (const End end : {End::none, End::bias_gelu}) {
+      CAPTURE(m, n, k, static_cast<int>(end));
+      const kernel::Kernel kernel = product(DType::bf16, m, n, k, end, machine.target);
+      const std::string code = make_llvm_backend(machine.cpu)->compile(kernel)->source("asm");
+      const std::vector<Lines> loops = multiplying_loops(code, machine);
+      REQUIRE(loops.size() == 1);
+      INFO(joined(loops[0]));
+      // Eight pairs of each chain; beside them, what they read and how the sums of chains are
+      // added.
+      const int64_t dots = count(loops[0], machine.fma), sums = dots / (2 * 8);
+      CHECK(sums >= 8);
+      CHECK(count(loops[0], std::regex("^\tvaddps\t.*%zmm")) == 2 * sums);
+      CHECK(count(loops[0], std::regex("^\tvmov.*, \\d*\\(")) == 0);  // stores nothing
+      CHECK(count(loops[0], machine.stack) <= 1);                     // the loop's end
+      CHECK(static_cast<int64_t>(loops[0].size()) <= 2 * dots + 8);
     }
   }
 }
