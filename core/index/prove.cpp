@@ -311,16 +311,17 @@ bool Prover::eliminate_power(Expr e, Expr atom, Expr lo, Expr hi) {
   return prove(sum(terms));
 }
 
-// With q = floor_div(x, b), b > 0: x - b + 1 <= b*q <= x. As e is a multiple of some m, e >= 0
-// follows from b*e + b*m - 1 >= 0.
+// With q = floor_div(x, b), b > 0: x - b + 1 <= b*q <= x. If m divides e, e >= 0 follows from
+// b*e + b*m - 1 >= 0.
 bool Prover::eliminate_floor_div(Expr atom, Expr coefficient, Expr rest) {
   const Expr x = atom.operands()[0], b = atom.operands()[1];
   if (span(b).lo < 0) return false;
   const Span64 sign = span(coefficient), value = span(atom);
   if (sign.lo < 0 && sign.hi > 0) return false;
   const Expr bound = sign.lo >= 0 ? x - b + Expr(1) : x;
+  constexpr uint64_t kMost = 1 << 20;  // any smaller m does, too
   const uint64_t divisor = node_of(coefficient * atom + rest).multiple;
-  const Expr m = static_cast<int64_t>(std::clamp<uint64_t>(divisor, 1, INT64_MAX));
+  const Expr m = static_cast<int64_t>(std::clamp<uint64_t>(divisor, 1, kMost));
   if (prove(b * rest + coefficient * bound + b * m - Expr(1))) return true;
   const int64_t end = sign.lo >= 0 ? value.lo : value.hi;
   if (end == Span64::kMin || end == Span64::kMax) return false;

@@ -165,9 +165,14 @@ void Facts::add_nonnegative(Expr e) {
     if (product.factors[0].kind() != ExprKind::floor_div) continue;
     const Expr a = product.factors[0].operands()[0];
     const Expr d = product.factors[0].operands()[1];
-    if (holds_by_ranges(d - 1))
-      return add_nonnegative(
+    if (!holds_by_ranges(d - 1)) continue;
+    try {
+      add_nonnegative(
           without_common_factor(simplify(d * (e - term) + product.coefficient * a, ranges_)));
+    } catch (const InternalError&) {
+      // Its numbers leave 64 bits.
+    }
+    return;
   }
 }
 
@@ -180,8 +185,10 @@ bool Facts::proves_nonnegative(Expr e) const {
   int budget = kMaxSteps;
   try {
     if (holds_by_cover(e) || holds_by_ranges(e)) return true;
-    const Expr undivided = without_quotient(e);
-    if (!(undivided == e) && proves_nonnegative(undivided)) return true;
+    if (const auto undivided = without_quotient(e)) {
+      const bool holds = proves_nonnegative(undivided->goal);
+      if (holds || undivided->is_exact) return holds;
+    }
     if (is_refuted(e)) return false;
     if (prove(simplify(e, ranges_), with_quotients(e), 0, budget)) return true;
     const Expr rest = without_nonnegative_quotients(e);
@@ -193,9 +200,9 @@ bool Facts::proves_nonnegative(Expr e) const {
   }
 }
 
-// Takes off multiples of facts whose positive or whose negative terms e covers, those of most terms
-// first, and looks whether the ranges do for what is left: enough for most addresses, whose guards
-// are the sums that they consist of.
+// Takes off multiples of facts (by numbers, sizes and variables) whose positive or whose negative
+// terms e covers, those of most terms first, and looks whether the ranges do for what is left:
+// enough for most addresses, whose guards are the sums that they consist of.
 bool Facts::holds_by_cover(Expr e) const {
   Expr rest = plait::simplify(e, ranges_);
   auto holds = [&] { return bounds(rest, ranges_).lo.value_or(-1) >= 0; };
@@ -224,9 +231,10 @@ bool Facts::holds_by_cover(Expr e) const {
 }
 
 // An expression that is nonnegative only if e is, without one of its terms c*floor_div(a, d): with
-// d > 0 and c dividing g, g + c*floor_div(a, d) >= 0 if d*g + c*a >= 0, and for negative c if
-// d*g + c*(a - d + 1) >= 0. What c does not divide counts by its least value, rounded down.
-Expr Facts::without_quotient(Expr e) const {
+// d > 0 and c dividing g, g + c*floor_div(a, d) >= 0 if and only if d*g + c*a >= 0, and for
+// negative c, d*g + c*(a - d + 1) >= 0. What c does not divide counts by its least value, rounded
+// down.
+std::optional<Facts::Undivided> Facts::without_quotient(Expr e) const {
   for (Expr term : terms_of(e)) {
     const Product product = split_term(term);
     if (product.factors.size() != 1) continue;
@@ -243,9 +251,10 @@ Expr Facts::without_quotient(Expr e) const {
     const std::optional<int64_t> least = bounds(others, ranges_).lo;
     if (!least) continue;
     const Expr g = multiples + step * *floor_div(Expr(*least), step).constant();
-    return simplify(d * g + c * (c > 0 ? a : a - d + 1), ranges_);
+    return Undivided{simplify(d * g + c * (c > 0 ? a : a - d + 1), ranges_),
+                     others.constant().has_value()};
   }
-  return e;
+  return std::nullopt;
 }
 
 // e less its terms `c * floor_div(a, d)` with c > 0, d > 0 and a >= 0.

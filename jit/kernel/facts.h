@@ -44,6 +44,11 @@ class Facts {
   void release(Mark mark);
 
  private:
+  struct Undivided {
+    Expr goal;
+    bool is_exact;  // it is negative if e is
+  };
+
   std::vector<Expr> conditions() const;
   bool is_refuted(Expr e) const;  // (search.cpp) a few points tell
   bool prove(Expr goal, const std::vector<Expr>& facts, int depth, int& budget) const;
@@ -53,7 +58,7 @@ class Facts {
   size_t age(Expr monomial) const;
   std::vector<Expr> with_quotients(Expr goal) const;
   Expr without_nonnegative_quotients(Expr e) const;
-  Expr without_quotient(Expr e) const;
+  std::optional<Undivided> without_quotient(Expr e) const;
   Expr without_remainders(Expr e) const;
 
   std::vector<Expr> facts_;

@@ -9,7 +9,8 @@
 //
 // A line of a body is one of
 //   %N = OP OPERAND, … : DTYPE     arithmetic: the dtype is that of the operands (of select: of the
-//                                  two values); cast, bitcast and constant: that of the result
+//                                  two values; of pair_dot: of the sum); cast, bitcast and
+//                                  constant: that of the result
 //   %N = NAME[EXPR]                load
 //   NAME[EXPR] = OPERAND           store
 //   %N = index EXPR

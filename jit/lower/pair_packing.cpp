@@ -22,7 +22,9 @@ PairPacking::PairPacking(Values& values, PairOrder order, int64_t width, Panels 
       order_(order),
       width_(width),
       panels_(std::move(panels)),
-      stage_(values.local(DType::f32, kPackedPanels * kPairBlock * width)) {}
+      stage_(values.local(DType::f32, kPackedPanels * kPairBlock * width)) {
+  PLAIT_INTERNAL_CHECK(width % kLanes == 0, "panels of {} are not whole vectors", width);
+}
 
 void PairPacking::each_block(const PackPlace& place, const Store& store) {
   const Expr stage_panel = kPairBlock * width_;

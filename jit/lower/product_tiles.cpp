@@ -150,8 +150,8 @@ void VectorTile::multiply_dots(const TilePlace& place, const KPart& part, Buffer
         builder_.store(sums_, at, builder_.add(builder_.load(sums_, at), both));
       });
     });
+    each_accumulator([&](Expr at) { builder_.store(sums, in_sums(at), builder_.load(sums_, at)); });
   });
-  each_accumulator([&](Expr at) { builder_.store(sums, in_sums(at), builder_.load(sums_, at)); });
 }
 
 MatrixTile::MatrixTile(Values& values, const Tiling& tiling, int64_t steps, int64_t pitch)

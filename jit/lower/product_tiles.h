@@ -21,7 +21,8 @@ struct TilePlace {
   Expr slot;
 };
 
-// rows * vectors accumulators. The smaller operand is held; the other streams.
+// rows * vectors accumulators (by dot products, three times as many). The smaller operand is held;
+// the other streams.
 class VectorTile {
  public:
   using LeftElement = std::function<ValueId(const TilePlace&, const KPart&, Expr row, Expr step)>;

@@ -176,7 +176,7 @@ class BlockSearch {
         tiling_.block_panels = block_panels;
         const double down = std::ceil(row_tiles_ / static_cast<double>(block_tiles));
         const double across = std::ceil(panels_ / static_cast<double>(block_panels));
-        const bool is_least = block_tiles * block_panels == 1;
+        const bool is_least = any_tiles * block_panels == 1;
         if (!is_least && working_bytes() + waiting_bytes() > kMostOfL2 * l2_) continue;
         const double tasks = shape_.batch * down * across * (tiling_.split_leaves ? leaves() : 1);
         const double cost = task_cost() * rounds(tasks) + preparation_cost() + leaves_cost();
@@ -336,7 +336,8 @@ int64_t lanes_of(const Target& target, DType dtype) {
 Tiling choose_tiling(const Target& target, DType dtype, const ProductShape& shape) {
   const bool in_pairs = shape.pairs && std::min(shape.m, shape.n) >= kLeastPairSide;
   const bool in_tiles = in_pairs && target.tiles;
-  const bool in_dots = in_pairs && target.pair_dots && !in_tiles;
+  const bool in_dots =
+      in_pairs && target.pair_dots && !in_tiles && target.vector_bytes == kernel::kTileRowBytes;
   const bool packs_pairs = in_tiles || in_dots;
   const auto size = static_cast<int64_t>(dtype_size(packs_pairs ? DType::bf16 : dtype));
   const int64_t lanes = lanes_of(target, dtype);

@@ -58,7 +58,7 @@ class Turns {
       calls_ = std::max<int64_t>(1, static_cast<int64_t>(kSample / call));
       const double sample = call * static_cast<double>(calls_);
       samples_ = std::clamp<int64_t>(static_cast<int64_t>(kTurn / sample), 1, 50);
-      lead_in_ = sample < kLongCall ? 1 : 0;
+      lead_in_ = call < kLongCall ? 1 : 0;
     });
   }
   bool done(double seconds) const {

@@ -153,10 +153,14 @@ TEST_CASE("proofs are sound") {
   const auto pick = [&](int64_t lo, int64_t hi) {
     return std::uniform_int_distribution<int64_t>(lo, hi)(random);
   };
-  const Expr n = Expr::symbol("small", 0, 9);
-  int proven = 0, refuted = 0;
+  int proven = 0, refuted = 0, step = 1;
+  Expr n;
   const auto quotient = [&] { return pick(1, 3) * floor_div(n + pick(-2, 2), pick(2, 4)); };
   for (int round = 0; round < 1200; ++round) {
+    // Any size, or one that is known to be even.
+    step = round % 3 == 0 ? 2 : 1;
+    const char* const name = step == 2 ? "small_even" : "small";
+    n = Expr::symbol(name, 0, 8 + step % 2, step);
     Facts facts;
     const Expr outer[] = {n, pick(1, 5), quotient()};
     const Expr inner[] = {min(pick(1, 6), n - var(0)), pick(1, 6), quotient(),
@@ -169,19 +173,22 @@ TEST_CASE("proofs are sound") {
     const bool guarded = pick(0, 1) == 1;
     if (guarded) facts.add_less(sum, limit);
     Expr index = sum;
-    const int64_t shape = pick(0, 4);
+    const int64_t shape = pick(0, 6);
     if (shape == 1) index = floor_div(sum, pick(1, 4));
     if (shape == 2) index = mod(sum, pick(1, 4)) + var(0);
     if (shape == 3) index = min(sum, limit) + pick(0, 1);
     if (shape == 4) index = max(var(0), var(1)) + pick(-1, 1);
-    const Expr bounds[] = {limit, pick(1, 2) * n + pick(0, 4), quotient() + pick(0, 4)};
-    const Expr bound = bounds[pick(0, 2)];
+    if (shape == 5) index = n * var(0) + sum;
+    if (shape == 6) index = pick(2, 4) * var(1) + var(0) + pick(-1, 1);
+    const Expr bounds[] = {limit, pick(1, 2) * n + pick(0, 4), quotient() + pick(0, 4),
+                           n * extents[0] + pick(-1, 3), pick(2, 4) * quotient() + pick(0, 4)};
+    const Expr bound = bounds[pick(0, 4)];
     const bool claimed = facts.proves_in_range(index, bound);
     bool holds = true;
-    for (int64_t size = 0; size <= 9 && holds; ++size) {
+    for (int64_t size = 0; size <= 9 && holds; size += step) {
       int64_t at[2] = {0, 0};
       const auto value = [&](Expr e) {
-        return evaluate(e, [&](uint32_t v) { return at[v]; }, {{"small", size}});
+        return evaluate(e, [&](uint32_t v) { return at[v]; }, {{name, size}});
       };
       for (at[0] = 0; at[0] < value(extents[0]); ++at[0]) {
         for (at[1] = 0; at[1] < value(extents[1]); ++at[1]) {

@@ -1,5 +1,6 @@
 // Products have the bits of their definition (core/reduction_order.h) however they are cut: for
 // machines with other vectors, registers and caches than this one, too.
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -184,28 +185,43 @@ TEST_CASE("products have the bits of their definition on every target") {
   }
 }
 
-TEST_CASE("zeros past the end of k are steps of their chains") {
-  // Two blocks whose sum is a flushed -0, and two steps that are -0 each.
-  const int64_t k = 66;
+TEST_CASE("sums of pairs below 2^-126 are zeros, and zeros past the end of k are steps") {
+  std::vector<std::array<float, 3>> products;  // step, left, right
+  // A block whose sum is tiny; two blocks whose sum is a flushed -0, and two steps that are -0
+  // each.
+  const bool one_block = GENERATE(true, false);
+  if (one_block) {
+    products = {{0, -0x1.8p-63f, 0x1p-63f}, {1, 0x1p-63f, 0x1p-63f}};
+  } else {
+    products = {{0, -0x1.8p-63f, 0x1p-63f},
+                {32, 0x1p-63f, 0x1p-63f},
+                {64, -0x1p-65f, 0x1p-65f},
+                {65, -0x1p-65f, 0x1p-65f}};
+  }
+  const int64_t k = one_block ? 32 : 66;
   const Array a = Array::full(DType::bf16, {1, 16, k}, Scalar(DType::bf16, 0.0));
   const Array b = Array::full(DType::bf16, {1, k, 16}, Scalar(DType::bf16, 0.0));
-  auto set = [&](int64_t step, float left, float right) {
+  for (const auto& [step, left, right] : products) {
     for (int64_t i = 0; i < 16; ++i) {
-      a.data<uint16_t>()[i * k + step] = f32_to_bf16(left);
-      b.data<uint16_t>()[step * 16 + i] = f32_to_bf16(right);
+      a.data<uint16_t>()[i * k + static_cast<int64_t>(step)] = f32_to_bf16(left);
+      b.data<uint16_t>()[static_cast<int64_t>(step) * 16 + i] = f32_to_bf16(right);
     }
-  };
-  set(0, -0x1.8p-63f, 0x1p-63f);
-  set(32, 0x1p-63f, 0x1p-63f);
-  for (const int64_t step : {64, 65}) set(step, -0x1p-65f, 0x1p-65f);
+  }
   const Product p = {1, 16, 16, k, Layout::plain};
   const std::vector<float> expected = reference(p, a, b);
-  CHECK(std::count_if(expected.begin(), expected.end(), [](float x) { return std::signbit(x); }) ==
-        0);
+  for (const float sum : expected) {
+    CHECK(sum == 0);
+    CHECK_FALSE(std::signbit(sum));
+  }
   for (const Target& target : kTargets) {
     CAPTURE(target.name);
     CHECK(different(run(p, target, a, b).values, expected) == 0);
   }
+  reset_current_graph();
+  const Tensor left = detail::cast_to(input("a", DType::bf16, {1, 16, k}), DType::f32);
+  const Tensor right = detail::cast_to(input("b", DType::bf16, {1, k, 16}), DType::f32);
+  const Array native = compile({matmul(left, right)}).run({{"a", a}, {"b", b}})[0];
+  CHECK(different({native.data<float>(), native.data<float>() + 256}, expected) == 0);
 }
 
 TEST_CASE("leaves of k are tasks where rows and columns alone keep few CPUs busy") {
@@ -231,8 +247,8 @@ TEST_CASE("leaves of k are tasks where rows and columns alone keep few CPUs busy
 }
 
 TEST_CASE("leaves that are tasks have the bits of the definition, in blocks of several tiles") {
-  const auto [dtype, machine] =
-      GENERATE(std::pair{DType::f32, 0}, std::pair{DType::bf16, 1}, std::pair{DType::f32, 2});
+  const auto [dtype, machine] = GENERATE(std::pair{DType::f32, 0}, std::pair{DType::bf16, 1},
+                                         std::pair{DType::f32, 2}, std::pair{DType::bf16, 7});
   Target target = kTargets[machine];
   target.cpus = 5;
   CAPTURE(target.name);
@@ -352,6 +368,13 @@ TEST_CASE("tilings fit the registers and caches they are for") {
                 target, DType::f32, {1, m, n, k, k, readable, readable, !readable});
             CHECK(t.rows * t.vectors + std::min(t.rows, t.vectors) + 1 <=
                   static_cast<int64_t>(target.vector_registers));
+            const lower::Tiling pairs = lower::choose_tiling(
+                target, DType::f32, {1, m, n, k, k, readable, readable, !readable, true});
+            CHECK(pairs.dots == (target.pair_dots && std::min(m, n) > 8));
+            if (pairs.dots) {
+              CHECK(3 * pairs.rows * pairs.vectors + std::min(pairs.rows, pairs.vectors) + 1 <= 32);
+              CHECK(pairs.block_rows() % kernel::kTileRows == 0);
+            }
             CHECK(t.vector * 4 == target.vector_bytes);
             CHECK(t.vectors <= 8);
             CHECK((t.block_k >= 1 && static_cast<double>(t.block_k) <= k));

@@ -14,6 +14,8 @@ const Target kTargets[] = {
     {"many cpus with matrix registers", 64, 32, 48 << 10, 2 << 20, 64 << 20, 256, true},
     {"tiny caches", 16, 16, 1 << 10, 4 << 10, 64 << 10},
     {"avx512 and dot products", 64, 32, 32 << 10, 1 << 20, 32 << 20, 2, false, true},
+    {"many cpus with dot products", 64, 32, 32 << 10, 1 << 20, 64 << 20, 256, false, true},
+    {"tiny caches and dot products", 64, 32, 1 << 10, 4 << 10, 64 << 10, 2, false, true},
 };
 
 }  // namespace plait
