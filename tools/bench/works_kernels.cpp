@@ -14,8 +14,9 @@ using Groups = std::vector<std::string>;
 using Dims64 = std::vector<int64_t>;
 
 constexpr double kTolerance = 1e-4;
-// bf16 keeps 8 bits, and the largest of many normal values is five times their root mean square.
-constexpr double kHalfTolerance = 2e-2;
+// Sums that differ in their last bits may round to neighbours in bf16, up to 2^-7 of their size
+// apart, and the largest of many normal values is five times their root mean square.
+constexpr double kHalfTolerance = 5.0 / 128;
 
 int64_t size_of(const std::string& text) { return std::stoll(text); }
 
