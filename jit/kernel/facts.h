@@ -46,7 +46,7 @@ class Facts {
  private:
   struct Undivided {
     Expr goal;
-    bool is_exact;  // it is negative if e is
+    bool is_exact;  // e is negative if the goal is
   };
 
   std::vector<Expr> conditions() const;

@@ -147,11 +147,9 @@ Isa isa_of_cpu(const std::string& name) {
   };
   const llvm::Triple parsed(triple);
   isa.is_x86 = parsed.isX86();
-  isa.has_gather = has("avx512f");
-  isa.has_wide_vectors = has("avx512f");
+  isa.has_avx512 = has("avx512f");
   isa.native_f16 = parsed.isAArch64() || has("f16c");
   isa.has_extrema = isa.has_saturating_casts = parsed.isAArch64();
-  isa.has_scalef = has("avx512f");
   isa.cheap_masks = has("avx512bw") && has("avx512vl");
   return isa;
 }

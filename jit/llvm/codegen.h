@@ -17,11 +17,9 @@ struct Isa {
   std::string cpu;                    // an LLVM CPU name
   std::vector<std::string> features;  // what a machine must have, sorted
   bool is_x86 = false;
-  bool native_f16 = false;        // converts between f16 and f32 itself
-  bool has_scalef = false;        // multiplies by powers of two in one instruction
-  bool cheap_masks = false;       // masked accesses of any element cost what plain ones do
-  bool has_gather = false;        // loads 32-bit lanes from anywhere faster than one by one
-  bool has_wide_vectors = false;  // of 512 bits
+  bool native_f16 = false;   // converts between f16 and f32 itself
+  bool cheap_masks = false;  // masked accesses of any element cost what plain ones do
+  bool has_avx512 = false;   // vectors of 512 bits; scales by powers of two, gathers words
   // Instructions of AArch64 that mean what jit/kernel/nodes.def says:
   bool has_extrema = false;           // greatest and least with NaNs and signed zeros
   bool has_saturating_casts = false;  // from floats to integers

@@ -26,7 +26,7 @@ std::vector<std::string> features_for(const Kernel& kernel, const Isa& isa) {
   }
   std::vector<std::string> features;
   if (has_tiles) features = {"amx-bf16", "amx-tile"};
-  if (has_pair_dots && isa.has_wide_vectors) features.push_back("avx512bf16");
+  if (has_pair_dots && isa.has_avx512) features.push_back("avx512bf16");
   return features;
 }
 

@@ -142,7 +142,7 @@ llvm::Value* Emitter::float_ldexp(llvm::Value* a, llvm::Value* n) {
   const bool f64 = a->getType()->getScalarType()->isDoubleTy();
   auto* lanes = llvm::dyn_cast<llvm::FixedVectorType>(a->getType());
   const unsigned native = f64 ? 8 : 16;
-  if (isa_.has_scalef && lanes && lanes->getNumElements() % native == 0) {
+  if (isa_.has_avx512 && lanes && lanes->getNumElements() % native == 0) {
     return by_pieces(native, {a, n}, [&](llvm::ArrayRef<llvm::Value*> piece) {
       constexpr int kCurrentRounding = 4;
       return b_.CreateIntrinsic(
@@ -283,7 +283,7 @@ llvm::Value* Emitter::compare(Op op, DType dtype, llvm::Value* a, llvm::Value* b
 // multiply-adds, which flush as all do below a flush.
 llvm::Value* Emitter::pair_dot(llvm::Value* a, llvm::Value* b, llvm::Value* sum) {
   auto* lanes = llvm::dyn_cast<llvm::FixedVectorType>(sum->getType());
-  if (isa_.has_wide_vectors && lanes && lanes->getNumElements() == 16) {
+  if (isa_.has_avx512 && lanes && lanes->getNumElements() == 16) {
     auto* pairs = llvm::FixedVectorType::get(b_.getBFloatTy(), 32);
     return b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {},
                               {sum, b_.CreateBitCast(a, pairs), b_.CreateBitCast(b, pairs)});

@@ -124,7 +124,7 @@ llvm::Value* Emitter::load_lanes(BufferId id, Expr offset) {
   auto stride = lane_stride(offset);
   bool falling = stride == -1;
   if (stride != 1 && !falling) {
-    if (isa_.has_gather && dtype_size(dtype) < 4) return gather_from_words(id, offset);
+    if (isa_.has_avx512 && dtype_size(dtype) < 4) return gather_from_words(id, offset);
     return b_.CreateMaskedGather(type, lane_pointers(id, offset), align, mask());
   }
   llvm::Value* at = pointer(id, lowest_address(offset, falling));

@@ -50,7 +50,7 @@ class NativeKernel final : public CompiledKernel {
 
   void run(size_t phase, const PhaseArguments& a) const override {
     PLAIT_CHECK(code_, "run", "{} was compiled for {}, which this machine is not", kernel_.name,
-                isa_.cpu);
+                machine());
     auto function = reinterpret_cast<PhaseFunction>(code_->symbols()[phase]);
     function(a.buffers, a.sizes, a.begin, a.end, a.local, a.error);
   }
@@ -75,6 +75,13 @@ class NativeKernel final : public CompiledKernel {
   }
 
  private:
+  // "x86-64-v4 with avx512bf16"
+  std::string machine() const {
+    const std::vector<std::string> features = features_for(kernel_, isa_);
+    return features.empty() ? isa_.cpu
+                            : fmt::format("{} with {}", isa_.cpu, fmt::join(features, ", "));
+  }
+
   Kernel kernel_;
   Isa isa_;
   std::shared_ptr<LoadedObject> code_;  // null: for another machine

@@ -212,18 +212,17 @@ class ContractionLowering {
   }
 
   void allocate_pairs() {
-    const int64_t pairs = block_ / 2;
     const PairOrder order = tiling_.tiles ? PairOrder::neighbours : PairOrder::chains;
     packed_right_ =
         tiling_.right == RightOperand::task
-            ? values_.local(DType::u32, pairs * tiling_.block_panels * tiling_.columns())
+            ? values_.local(DType::u32, packed_steps() * tiling_.block_panels * tiling_.columns())
             : values_.workspace(DType::u32, batch_ * panels_ * all_pairs() * tiling_.columns());
     right_pairs_.emplace(values_, order, tiling_.columns(),
                          [this](const PackPlace& place, Expr panel) {
                            right_->pack_panels(place, tiling_.columns(), tiling_.columns(), panel);
                          });
     const int64_t left_panels = tiling_.block_rows() / left_step();
-    packed_left_ = values_.local(DType::u32, pairs * left_panels * left_width());
+    packed_left_ = values_.local(DType::u32, packed_steps() * left_panels * left_width());
     if (tiling_.tiles && left_->lies_in_tiles()) return;
     left_pairs_.emplace(values_, order, left_width(), [this](const PackPlace& place, Expr panel) {
       left_->pack_panels(place, left_step(), left_width(), panel);
@@ -231,6 +230,8 @@ class ContractionLowering {
   }
 
   bool in_pairs() const { return contraction_.order == ContractionOrder::pairs; }
+  // Of a part of k as it is packed: steps, or pairs of them.
+  int64_t packed_steps() const { return tiling_.packs_pairs() ? block_ / 2 : block_; }
   Expr all_pairs() const { return ceil_div(k_, kPairBlock) * (kPairBlock / 2); }
 
   // Rows of a packed panel: they fill whole vectors, the lanes past a tile's rows are the next
@@ -258,8 +259,8 @@ class ContractionLowering {
   };
 
   Packed packed_right(Expr batch, Expr first_panel, const KPart& part) const {
+    if (tiling_.right == RightOperand::task) return {Expr(), packed_steps() * tiling_.columns()};
     const int64_t steps = tiling_.packs_pairs() ? 2 : 1;  // of an element
-    if (tiling_.right == RightOperand::task) return {Expr(), block_ / steps * tiling_.columns()};
     const Expr panel = (tiling_.packs_pairs() ? all_pairs() : k_) * tiling_.columns();
     const Expr start = floor_div(part.start, steps);
     return {values_.simplified((batch * panels_ + first_panel) * panel + start * tiling_.columns()),
@@ -296,11 +297,11 @@ class ContractionLowering {
 
   void pack_left(Expr first, Expr count, const KPart& part) {
     const PackPlace place{packed_left_, Expr(), first, count, part.start, part.length};
-    const int64_t panel = block_ * left_width();
+    const int64_t panel = packed_steps() * left_width();
     if (left_in_rows_) return left_->pack_rows(place, left_step(), row_pitch_);
-    if (tiling_.dots) return left_pairs_->pack_columns(place, panel / 2);
-    if (left_pairs_) return left_pairs_->pack_tiles(place, panel / 2);
-    if (matrix_tile_) return left_->pack_tiles(*matrix_tile_, place, left_step(), panel / 2);
+    if (tiling_.dots) return left_pairs_->pack_columns(place, panel);
+    if (left_pairs_) return left_pairs_->pack_tiles(place, panel);
+    if (matrix_tile_) return left_->pack_tiles(*matrix_tile_, place, left_step(), panel);
     left_->pack_panels(place, left_step(), left_width(), panel);
   }
 
@@ -390,9 +391,8 @@ class ContractionLowering {
       return builder_.load(packed_left_, values_.simplified(at));
     }
     if (!tiling_.left_direct) {
-      const int64_t panel = tiling_.dots ? block_ / 2 : block_;
       const Expr first = place.tile * tiling_.rows;
-      const Expr at = (floor_div(first, left_step()) * panel + step) * left_width() +
+      const Expr at = (floor_div(first, left_step()) * packed_steps() + step) * left_width() +
                       mod(first, left_step()) + row;
       return builder_.load(packed_left_, values_.simplified(at));
     }

@@ -170,6 +170,9 @@ TEST_CASE("parse errors name line and column") {
   CHECK_THAT(error_in_body("%1 = shift_left 1, 2 : f32"), Contains("shift_left takes integers"));
   CHECK_THAT(error_in_body("%1 = add [r], 1 : f32"),
              Contains("column 14: an operand of f32, not i64"));
+  CHECK_THAT(error_in_body("%1 = pair_dot [r], 1, 0.5 : f32"),
+             Contains("column 19: an operand of u32, not i64"));
+  CHECK_THAT(error_in_body("%1 = pair_dot 1, 1, 1 : u32"), Contains("pair_dot adds to f32"));
   CHECK_THAT(error_in_body("x[r] = [r]"), Contains("a store of i64 to a buffer of f32"));
   CHECK_THAT(error_in_body("vector r < 4:"), Contains("column 12: `r` is in use"));
   CHECK_THAT(error_in_body("when 1:"), Contains("expected `<`"));
